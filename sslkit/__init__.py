@@ -1,0 +1,37 @@
+"""sslkit: semi-supervised image classification by self-training, made of plugins."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .hookspecs import hookimpl
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .distributed import global_mean
+    from .errors import SslkitError
+    from .runs import Run, run
+    from .types import (
+        Batch, Classifier, Data, Event, Facts, Forward, Image, Images, Keys, Labeled, LossTerm, Outputs, Progress, Step,
+        Targets, Transform, View, ViewSpec,
+    )  # fmt: skip
+
+_HOMES = {
+    "distributed": ["global_mean"],
+    "errors": ["SslkitError"],
+    "runs": ["Run", "run"],
+    "types": [
+        "Batch", "Classifier", "Data", "Event", "Facts", "Forward", "Image", "Images", "Keys", "Labeled", "LossTerm",
+        "Outputs", "Progress", "Step", "Targets", "Transform", "View", "ViewSpec",
+    ],
+}  # fmt: skip
+
+__all__ = ["hookimpl", *sorted(name for names in _HOMES.values() for name in names)]
+
+
+def __getattr__(name: str) -> Any:
+    """Names are loaded when first used: `sslkit --help` must not wait for torch."""
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"sslkit.{module}"), name)
+    raise AttributeError(f"module 'sslkit' has no attribute {name!r}")

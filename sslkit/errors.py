@@ -1,0 +1,28 @@
+"""What can go wrong by a user's hand: shown without a traceback, exit code 2.
+
+Every class takes one message, so that an error raised in a data worker arrives unchanged.
+"""
+
+
+class SslkitError(Exception):
+    """A problem its reader can mend. The message says where, what was received, what is accepted."""
+
+
+class RecipeError(SslkitError):
+    """A recipe that cannot be run; the message lists all of its problems."""
+
+
+class PluginError(SslkitError):
+    """A plugin that raised, or that answered something else than its hook promises."""
+
+
+class DataError(SslkitError):
+    """Data that cannot be used as the recipe asks."""
+
+
+class RunError(SslkitError):
+    """A run folder, checkpoint or device that cannot be used, or a run that had to stop."""
+
+
+class Interrupted(SslkitError):
+    """The run was asked to stop; it has saved itself and can be resumed."""

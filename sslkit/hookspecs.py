@@ -1,0 +1,212 @@
+"""The hooks: everything a plugin can do, in the order of the loop that calls them.
+
+    data = open_data                                       # once
+    for generation in recipe:
+        student = build_model(model_kwargs), extend_model  # from scratch, or from the previous generation
+        average(student), make_teacher(student, average, previous)
+        begin                                              # every plugin; then a checkpoint's state is laid over it
+        if labels are made for the whole pool:
+            for chunk in the unlabeled split: label        # by the un-noised teacher, unless a pass says otherwise
+            refine(the whole pool)                         # filters, balance, sharpening
+        revise_labeled
+        for step in generation:
+            image_transforms(view)                         # in data workers: uint8 images, keyed by draw position
+            scheduled                                      # "lr" and any plugin's field
+            perturb_batch(images)                          # on the device, floats in 0-1
+            if labels are made at each step: label, refine
+            mix(step)                                      # MixUp and its kin
+            loss(step) ... backward, optimizer             # or train_step, for steps of another shape
+            after_step                                     # the moving average moves
+            measure, report                                # now and then, and at the generation's end
+
+Four kinds of hook. *Slot*: one answer; a second implementer is a recipe error. *Fold*: each gets the last one's result.
+*Collect*: every answer. *Notify*: none. Order is the recipe's. An implementation names only the arguments it needs; a
+parameter with a default is refused (pluggy would never fill it).
+
+Every hook that draws random numbers takes `progress` and draws from it alone. `on` holds the names of the views that the
+plugin's table names (a stream there stands for all of its views).
+"""
+# ruff: noqa: D102 - the first line of each docstring gives result and kind
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from .types import (
+        Batch, Classifier, Data, Event, Facts, Forward, Labeled, LossTerm, Outputs, Progress, Step, Targets,
+        Transform, ViewSpec,
+    )  # fmt: skip
+
+hookspec = pluggy.HookspecMarker("sslkit")
+hookimpl = pluggy.HookimplMarker("sslkit")
+
+
+class AnyHooks:
+    """Hooks of every section."""
+
+    @hookspec
+    def begin(self, facts: Facts, progress: Progress) -> None:
+        """Notify. Before each generation, and before saved state is laid over it: make or reset state (`name_`).
+
+        A plugin with state has `state_dict()` and `load_state_dict(state)`: a flat dict of tensors and JSON scalars.
+        """
+
+
+class DataHooks:
+    """`[data]`: where images come from."""
+
+    @hookspec
+    def open_data(self, progress: Progress) -> Data:  # type: ignore[empty-body]
+        """Slot. Once per run. Splits depend on `progress.seed`; ids are stable; images are read when asked for."""
+
+
+class ModelHooks:
+    """`[model]`: the network that learns."""
+
+    @hookspec
+    def build_model(self, facts: Facts, kwargs: dict[str, Any]) -> nn.Module:  # type: ignore[empty-body]
+        """Slot; timm's `create_model` where nobody implements it. (N, C, H, W) normalised floats -> (N, K) logits.
+
+        `kwargs` are those of `model_kwargs`, with `num_classes` and `in_chans`. A module may say which layer is its
+        classifier by timm's `get_classifier()`; heads read that layer's input.
+        """
+
+
+class NoiseHooks:
+    """`[[noise]]`: what perturbs images, the batch, or the model."""
+
+    @hookspec
+    def model_kwargs(self, generation: int) -> dict[str, Any]:  # type: ignore[empty-body]
+        """Collect, merged; two plugins must not set the same key. A student is built (`drop_rate`, ...)."""
+
+    @hookspec
+    def image_transforms(self, view: ViewSpec) -> list[Transform]:  # type: ignore[empty-body]
+        """Collect, concatenated. Once per view of `on` and generation; they run in data workers, on whole batches."""
+
+    @hookspec
+    def perturb_batch(self, images: Tensor, view: ViewSpec, progress: Progress) -> Tensor:  # type: ignore[empty-body]
+        """Fold. Each step, for each view of `on`, on the device. (N, C, H, W) floats in 0-1 -> the same shape."""
+
+    @hookspec
+    def mix(self, step: Step, on: tuple[str, ...], progress: Progress) -> Step:  # type: ignore[empty-body]
+        """Fold. Each step, after labels are made: replace or add views, and give them targets of their own."""
+
+
+class LabelerHooks:
+    """`[[labeler]]`: who teaches, what the targets are, and which of them count."""
+
+    @hookspec
+    def average(self, student: nn.Module) -> nn.Module | None:
+        """Slot. A student is built: the moving average that accompanies it. It is then what is evaluated and teaches."""
+
+    @hookspec
+    def make_teacher(self, student: nn.Module, average: nn.Module | None, previous: nn.Module | None) -> nn.Module | None:
+        """Slot for each label timing. Generation start. `previous`: the finished generation's model, None in the first."""
+
+    @hookspec
+    def label(self, batch: Batch, forward: Forward, on: tuple[str, ...], progress: Progress) -> Targets:  # type: ignore[empty-body]
+        """Slot for each label timing. A chunk of the pool, or a batch of each stream that the recipe labels."""
+
+    @hookspec
+    def refine(self, targets: Targets, batch: Batch | None, forward: Forward | None, progress: Progress) -> Targets:  # type: ignore[empty-body]
+        """Fold. The whole pool once (`batch` and `forward` are None), or a step's batch. Answer new `Targets`."""
+
+    @hookspec
+    def revise_labeled(self, labeled: Labeled, stored: Targets | None, progress: Progress) -> Labeled:  # type: ignore[empty-body]
+        """Fold. Generation start: the rows of the labeled stream, e.g. with sure pseudo-labels promoted into it."""
+
+    @hookspec
+    def after_step(
+        self, step: Step, forward: Forward, student: nn.Module, average: nn.Module | None, teacher: nn.Module | None,
+        progress: Progress,
+    ) -> None:  # fmt: skip
+        """Notify. After the optimizer has moved the student."""
+
+
+class LossHooks:
+    """`[[loss]]`: the terms of the objective."""
+
+    @hookspec
+    def extend_model(self, student: nn.Module) -> dict[str, nn.Module]:  # type: ignore[empty-body]
+        """Collect, merged. A student is built: heads on the classifier's input, (N, D) -> what the head answers."""
+
+    @hookspec
+    def loss(self, step: Step, forward: Forward, on: tuple[str, ...], progress: Progress) -> LossTerm | list[LossTerm]:  # type: ignore[empty-body]
+        """Collect; the objective is the sum of `weight * value`. Each step, while every stream of `on` is there.
+
+        Average with `sslkit.global_mean`: over all rows and all processes, filtered rows included.
+        """
+
+    @hookspec
+    def decide(self, outputs: Outputs) -> Tensor:  # type: ignore[empty-body]
+        """Slot; the classifier's logits where nobody implements it. Evaluation and labeling: (N, K) logits."""
+
+
+class ScheduleHooks:
+    """`[[schedule]]`: a number as a function of progress. `on` names what it drives: "lr" or "<plugin>.<field>"."""
+
+    @hookspec
+    def scheduled(self, progress: Progress) -> float:  # type: ignore[empty-body]
+        """Slot for each target. Before each step: the factor on the recipe's value."""
+
+
+class StepHooks:
+    """`[step]`: a training step of another shape, where losses on one student do not say it."""
+
+    @hookspec
+    def trainables(self, student: nn.Module, facts: Facts) -> dict[str, nn.Module]:  # type: ignore[empty-body]
+        """Slot. A student is built: further models to train. The engine places them, gives each an optimizer, saves them."""
+
+    @hookspec
+    def train_step(self, step: Step, forward: Forward, state: Any, progress: Progress) -> list[LossTerm]:  # type: ignore[empty-body]
+        """Slot. Replaces losses, backward and optimizer step; labels, mixing and `after_step` stay the engine's.
+
+        `state.student`, `state.optimizer`, `state.trainables[name]` and `state.optimizers[name]` are there to be moved;
+        `state.losses(step, forward)` are the recipe's terms. The answer is for the log.
+        """
+
+
+class MetricHooks:
+    """`[[metric]]`: what is measured."""
+
+    @hookspec
+    def measure(
+        self, model: Classifier, data: Data, stored: Targets | None, baseline: Classifier | None, progress: Progress
+    ) -> dict[str, Any]:  # type: ignore[empty-body]
+        """Collect, merged. Generation end, and every so many steps. Numbers by name; `baseline` is the supervised model."""
+
+
+class TrackerHooks:
+    """`[[tracker]]`: who is told."""
+
+    @hookspec
+    def report(self, event: Event) -> None:
+        """Notify. Start, labels, log interval, evaluation, generation end, end, failure."""
+
+
+SECTIONS: dict[str, type] = {
+    "data": DataHooks,
+    "model": ModelHooks,
+    "noise": NoiseHooks,
+    "labeler": LabelerHooks,
+    "loss": LossHooks,
+    "schedule": ScheduleHooks,
+    "metric": MetricHooks,
+    "tracker": TrackerHooks,
+    "step": StepHooks,
+}
+"Recipe section -> its hooks. Where folds span sections they run in this order."
+
+SINGLE = ("data", "model", "step")
+"Sections that are one table; the others are lists."
+
+
+def hooks_of(plugin: type | object) -> list[str]:
+    """Names of the hooks that a plugin (or its class) implements."""
+    cls = plugin if isinstance(plugin, type) else type(plugin)
+    return [name for name in dir(cls) if hasattr(getattr(cls, name, None), "sslkit_impl")]

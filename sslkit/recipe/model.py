@@ -1,0 +1,182 @@
+"""What a resolved recipe is: plain values, validated, one `Generation` after another."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt
+
+LabelTiming = Literal["pool", "step", "both", "none"]
+Stream = Literal["labeled", "unlabeled"]
+ModelRole = Literal["student", "teacher", "average"]
+CLEAN = "clean"
+"The built-in view without noise, for labeling and evaluation."
+
+
+@dataclass(kw_only=True)
+class BatchTable:
+    """Rows of each stream in a step."""
+
+    labeled: Annotated[int, Ge(1)] = 64
+    "Labeled images in a step."
+    unlabeled: Annotated[int, Ge(0)] = 0
+    "Unlabeled images in a step; their ratio to the labeled ones is the papers' mu."
+
+
+@dataclass(kw_only=True)
+class Settings:
+    """The recipe's own keys. A `[[generation]]` may override those of `GENERATION_KEYS`."""
+
+    labels: LabelTiming = "none"
+    "When pseudo-labels are made: for the whole pool before a generation, at each step, both, or not at all."
+    init: Literal["scratch", "previous", "continue"] = "scratch"
+    "What a generation starts from: fresh weights, the previous model's, or those with optimizer and average too."
+    steps: Annotated[int, Ge(1)]
+    "Training steps of a generation."
+    batch: BatchTable = field(default_factory=BatchTable)
+    label_streams: list[Stream] = field(default_factory=lambda: ["unlabeled"])
+    "Streams that are labeled at each step."
+    seed: Annotated[int, Ge(0)] = 0
+    "Key of every random draw, the data split included."
+    baseline: bool = True
+    "Train a supervised model with as many steps as all generations together, for comparison."
+    select: str = "validation_accuracy"
+    "Metric by which the best step is selected; the larger the better."
+    evaluate_every: Annotated[int, Ge(0)] = 0
+    "Steps between evaluations; 0 evaluates at each generation's end only."
+    save_every: Annotated[int, Ge(0)] = 0
+    "Steps between checkpoints; 0 saves at each generation's end only."
+    log_every: Annotated[int, Ge(1)] = 10
+    "Steps between log lines."
+    label_batch: Annotated[int, Ge(1)] = 256
+    "Images in a chunk when a pool is labeled or a split evaluated."
+    workers: Annotated[int, Ge(0)] = 1
+    "Processes that make views; results do not depend on their number."
+    precision: Literal["float32", "bfloat16"] = "float32"
+    "Arithmetic of forward passes; bfloat16 by autocast."
+    deterministic: bool = True
+    "Use deterministic algorithms only; without them a resumed run may differ in its last bits."
+
+
+GENERATION_KEYS = ("labels", "init", "steps", "batch", "label_streams", "evaluate_every", "save_every", "log_every")
+
+
+@dataclass(kw_only=True)
+class ModelTable:
+    """`[model]` without `use`: a model of timm's."""
+
+    name: str
+    "timm's name of the model."
+    size: Annotated[int, Ge(1)] | None = None
+    "Pixels on a side that it sees; by default what timm says of the model."
+    pretrained: bool = False
+    "Start from timm's published weights (fetched from its hub)."
+    weights: str | None = None
+    "Start from a safetensors file; a path beside the recipe."
+    freeze: list[str] = field(default_factory=list)
+    "Parameters that stay as they are, by the start of their names."
+    mean: list[float] | None = None
+    "Normalisation, for each channel; by default the model's own."
+    std: list[float] | None = None
+    "Normalisation, for each channel; by default the model's own."
+    options: dict[str, Any] = field(default_factory=dict)
+    "Further arguments of timm's `create_model`."
+
+
+@dataclass(kw_only=True)
+class OptimizerTable:
+    """`[optimizer]`: timm's factory."""
+
+    name: str = "sgd"
+    "timm's name of the optimizer."
+    rate: Annotated[float, Gt(0)]
+    "Learning rate, which schedules multiply."
+    momentum: Annotated[float, Ge(0)] = 0.9
+    "Momentum, where the optimizer has one."
+    weight_decay: Annotated[float, Ge(0)] = 0.0
+    "Weight decay."
+    decay: Literal["kernels", "all"] = "kernels"
+    "What decays: weights of convolutions and linear layers, or biases and normalisation too."
+    clip: Annotated[float, Ge(0)] = 0.0
+    "Largest norm of the gradient; 0 leaves it as it is."
+    options: dict[str, Any] = field(default_factory=dict)
+    "Further arguments of timm's `create_optimizer_v2`."
+
+
+@dataclass(kw_only=True)
+class ViewTable:
+    """`[views.NAME]`: a set of images that the loader makes."""
+
+    stream: Stream
+    "The stream whose images it shows."
+
+
+@dataclass(kw_only=True)
+class PassTable:
+    """`[[pass]]`: views that go through a model together, and how. None: the model's usual way."""
+
+    model: ModelRole = "student"
+    "The model."
+    views: list[str]
+    "Views that form one batch, in this order."
+    batch_norm: Literal["batch", "running"] | None = None
+    "Normalise by the batch's statistics (a student's usual way) or by the running ones (a teacher's)."
+    write_stats: bool | None = None
+    "Update the running statistics; only students do by default, and only with `batch_norm = \"batch\"`."
+    noise: bool | None = None
+    "Dropout and stochastic depth; only students have them by default."
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One plugin table, resolved: a fresh plugin and its reserved keys."""
+
+    section: str
+    name: str
+    use: str
+    plugin: Any
+    on: tuple[str, ...] = ()
+    "View names (noise, labeler, loss), or what a schedule drives."
+    when: Literal["pool", "step"] | None = None
+    "The label timing a labeler belongs to; None: whichever the recipe uses."
+
+
+@dataclass(eq=False, kw_only=True)
+class Generation:
+    """One generation with its overrides applied."""
+
+    index: int
+    settings: Settings
+    model: ModelTable | None
+    "None where a model plugin builds it."
+    model_size: int | None
+    "Pixels on a side, where the recipe says it."
+    optimizer: OptimizerTable
+    views: dict[str, ViewTable]
+    passes: list[PassTable]
+    entries: Callable[[], list[Entry]]
+    "Makes fresh plugins, in the recipe's order, sections in the order of `hookspecs.SECTIONS`."
+
+
+@dataclass(eq=False, kw_only=True)
+class Recipe:
+    """A whole recipe, validated."""
+
+    name: str
+    path: Path | None
+    table: dict[str, Any]
+    "The resolved recipe, every default filled in: written beside a run, accepted as a recipe again."
+    settings: Settings
+    generations: list[Generation]
+
+    @property
+    def hash(self) -> str:
+        """A digest of everything that decides the result. Trackers and the name do not."""
+        deciding = {k: v for k, v in self.table.items() if k not in ("tracker", "baseline", "workers", "log_every")}
+        text = json.dumps(deciding, sort_keys=True, ensure_ascii=True)
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

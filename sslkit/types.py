@@ -1,0 +1,293 @@
+"""What flows through the hooks. Shapes: N rows, K classes, H x W pixels, C channels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from .randomness import key, numpy_generator, torch_generator
+
+Image = NDArray[np.uint8]  # (H, W, C)
+Keys = NDArray[np.uint64]  # (N,)
+
+
+class Transform(Protocol):
+    """What `image_transforms` returns: perturbs a batch, row i by `keys[i]` alone (see `sslkit.randomness.uniform`).
+
+    Takes and returns (N, H, W, C) uint8. A transform whose attribute `resizes` is true takes a list of (H, W, C) images
+    of any size instead and replaces the view's resize and centre crop; a view has one of them at most.
+    """
+
+    def __call__(self, images: Any, keys: Keys) -> Image: ...
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands, and the only randomness a plugin may use."""
+
+    seed: int
+    generation: int = 0
+    step: int = 0
+    steps: int = 1
+    plugin: str = ""
+
+    @property
+    def fraction(self) -> float:
+        """The share of this generation's steps that is done: 0 before the first step, 1 at the end."""
+        return self.step / self.steps
+
+    def key(self, stream: str = "") -> int:
+        """The 64-bit key of this plugin's draws at this step; name a `stream` to draw several times."""
+        return key(self.seed, self.generation, self.step, self.plugin, stream)
+
+    def torch(self, stream: str = "", device: torch.device | str = "cpu") -> torch.Generator:
+        """A torch generator for this plugin at this step."""
+        return torch_generator(self.key(stream), device)
+
+    def numpy(self, stream: str = "") -> np.random.Generator:
+        """A numpy generator for this plugin at this step (torch's Beta takes none)."""
+        return numpy_generator(self.key(stream))
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a plugin may know when a generation begins."""
+
+    classes: tuple[str, ...]
+    class_counts: tuple[int, ...]  # labeled images of each class
+    sizes: dict[str, int]  # images of each split: labeled, unlabeled, validation, test
+    batch: dict[str, int]  # rows of each stream in a step
+    image_size: int  # pixels on a side, as the model sees them
+    channels: int
+    device: torch.device
+
+
+@dataclass(eq=False)
+class Targets:
+    """Pseudo-labels of N rows: a batch, or the whole pool ("a pool is a big batch"). They carry no gradient."""
+
+    index: Tensor  # (N,) position in the stream's data set
+    raw: Tensor  # (N, K) the teacher's probabilities, untouched
+    probs: Tensor  # (N, K) what the student is asked to predict; a hard label is one-hot
+    weight: Tensor  # (N,) in the loss; 0 = filtered out
+    copies: Tensor  # (N,) pool only: how often an epoch draws a row (2.3 = 2 or 3); losses never see it
+
+    @classmethod
+    def of(cls, index: Tensor, probs: Tensor) -> Targets:
+        """Fresh targets, nothing filtered: `index` (N,), `probs` (N, K)."""
+        probs = probs.detach()
+        ones = torch.ones(len(probs), device=probs.device)
+        return cls(index.to(probs.device), probs, probs, ones, ones.clone())
+
+    @property
+    def label(self) -> Tensor:
+        """(N,) the most probable class."""
+        return self.probs.argmax(1)
+
+    @property
+    def confidence(self) -> Tensor:
+        """(N,) the probability of `label`."""
+        return self.probs.amax(1)
+
+    @property
+    def kept(self) -> Tensor:
+        """(N,) bool: rows that teach anything."""
+        return (self.copies > 0) & (self.weight > 0)
+
+    def rows(self, index: Tensor) -> Targets:
+        """The rows at `index` (M,)."""
+        return Targets(*(getattr(self, name)[index] for name in self.columns))
+
+    def to(self, device: torch.device) -> Targets:
+        """The same rows on `device`."""
+        return Targets(*(getattr(self, name).to(device) for name in self.columns))
+
+    columns = ("index", "raw", "probs", "weight", "copies")
+
+
+@dataclass(eq=False)
+class View:
+    """Images of one batch, perturbed one way. Replaced, never changed in place: answers are cached per object."""
+
+    name: str
+    images: Tensor  # (N, C, H, W) floats in 0-1, before normalisation
+    targets: Targets | None = None  # None: the batch's own
+
+
+@dataclass(eq=False)
+class Batch:
+    """One stream's rows of a step."""
+
+    stream: str  # "labeled" or "unlabeled"
+    index: Tensor  # (N,) position in the data set
+    position: Tensor  # (N,) global draw number: the key of this row's randomness
+    views: dict[str, View]
+    truth: Tensor | None = None  # (N,) labels, on the labeled stream
+    targets: Targets | None = None
+    classes: int = 0  # K
+
+    def targets_of(self, view: str, truth: bool = False) -> Targets:
+        """What a model should predict on a view: its own targets, else the batch's pseudo-labels, else the truth.
+
+        `truth` skips the pseudo-labels: for a labeled stream that is labeled by a teacher as well.
+        """
+        targets = self.views[view].targets or (None if truth else self.targets)
+        if targets is not None:
+            return targets
+        if self.truth is None:
+            raise LookupError(f"the {self.stream} stream has no targets: nothing labels it")
+        return Targets.of(self.index, nn.functional.one_hot(self.truth, self.classes).float())
+
+
+@dataclass(eq=False)
+class Step:
+    """What one training step sees."""
+
+    labeled: Batch
+    unlabeled: Batch | None
+    progress: Progress
+
+    @property
+    def batches(self) -> list[Batch]:
+        """The streams that are present."""
+        return [self.labeled] if self.unlabeled is None else [self.labeled, self.unlabeled]
+
+    def batch_of(self, view: str) -> Batch:
+        """The batch that holds a view."""
+        for batch in self.batches:
+            if view in batch.views:
+                return batch
+        raise KeyError(view)
+
+    def with_views(self, *views: View) -> Step:
+        """The same step with some views replaced (the name says which); nothing is changed in place."""
+        fresh = {view.name: view for view in views}
+        batches = [
+            replace(batch, views={name: fresh.get(name, view) for name, view in batch.views.items()})
+            for batch in self.batches
+        ]
+        return replace(self, labeled=batches[0], unlabeled=batches[1] if len(batches) > 1 else None)
+
+
+@dataclass(eq=False)
+class Outputs:
+    """One model's answer to one view."""
+
+    logits: Tensor  # (N, K)
+    features: Tensor | None = None  # (N, D) what the classifier saw
+    heads: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Forward(Protocol):
+    """Runs the recipe's passes: `forward("strong")`, `forward(View(...), "teacher")` -> `Outputs`, cached.
+
+    Without a model's name it answers with the teacher inside `label`, with the student elsewhere.
+    """
+
+    def __call__(self, view: str | View, model: str | None = None) -> Outputs: ...
+
+
+@dataclass(eq=False)
+class LossTerm:
+    """One term of the objective: `weight * value`. The engine names it after its plugin."""
+
+    value: Tensor  # scalar
+    weight: float = 1.0  # may be negative
+    name: str = ""  # only where a plugin has several terms
+
+
+@dataclass(frozen=True)
+class ViewSpec:
+    """A view as the recipe declares it."""
+
+    name: str
+    stream: str
+    size: int  # pixels on a side
+    channels: int
+
+
+@dataclass(eq=False)
+class Images:
+    """One split: images with stable ids. `read` takes (M,) positions and returns M (H, W, C) uint8 arrays."""
+
+    ids: Sequence[str]
+    read: Callable[[NDArray[np.int64]], list[Image]]
+    truth: NDArray[np.int64]  # (N,) class numbers, -1 where unknown; training sees them on the labeled split only
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def known(self) -> bool:
+        """Whether any truth is there to measure against."""
+        return bool((self.truth >= 0).any())
+
+
+@dataclass(eq=False)
+class Data:
+    """What a data plugin opens."""
+
+    classes: tuple[str, ...]
+    labeled: Images
+    unlabeled: Images | None = None
+    validation: Images | None = None
+    test: Images | None = None
+    channels: int = 3
+    notes: tuple[str, ...] = ()  # said in the run's output
+
+    @property
+    def splits(self) -> dict[str, Images]:
+        """The splits that are there, by name."""
+        names = ("labeled", "unlabeled", "validation", "test")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+    def fingerprint(self) -> str:
+        """A digest over classes, ids and labeled truth: what a resumed run must find again."""
+        digest = hashlib.blake2b("\x1f".join(self.classes).encode(), digest_size=16)
+        for name, images in self.splits.items():
+            digest.update(name.encode())
+            for sample in images.ids:
+                digest.update(sample.encode("utf-8", "surrogateescape") + b"\0")
+        digest.update(np.ascontiguousarray(self.labeled.truth).tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(eq=False)
+class Labeled:
+    """The rows of the labeled stream, which a labeler may revise: where each image lies, and its class."""
+
+    origin: Tensor  # (N,) 0 = the labeled split, 1 = the unlabeled split
+    index: Tensor  # (N,) position in that split
+    truth: Tensor  # (N,) the class that training uses
+
+    @classmethod
+    def of(cls, images: Images) -> Labeled:
+        """The labeled split as it is."""
+        index = torch.arange(len(images))
+        return cls(torch.zeros_like(index), index, torch.as_tensor(images.truth))
+
+
+class Classifier(Protocol):
+    """A trained model as metrics see it: un-noised, on running statistics."""
+
+    network: nn.Module  # (N, C, H, W) floats in 0-1 -> `Outputs`, differentiable
+
+    def __call__(self, images: Images) -> Tensor:
+        """(N, K) probabilities of a whole split, on the CPU; made once per evaluation, however many ask."""
+        ...
+
+
+@dataclass(frozen=True)
+class Event:
+    """What a tracker is told. `kind`: start, labels, step, evaluation, generation, baseline, end, failure."""
+
+    kind: str
+    progress: Progress
+    values: dict[str, Any]
