@@ -1,0 +1,136 @@
+"""Folders that are there whole or not at all, with checksums; trees of tensors and JSON values inside. No pickle."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from .errors import RunError
+
+CHECKSUMS = "checksums.json"
+
+
+@contextmanager
+def committed(target: Path) -> Iterator[Path]:
+    """Write a folder aside, then put it in place in one rename; on any failure what was there before stays.
+
+    Files and folders are synced before and after the rename, so that a power cut leaves the old or the new one.
+    """
+    aside = target.with_name(f".{target.name}.writing")
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        aside.mkdir(parents=True)
+        yield aside
+        sums = {path.name: _sha256(path) for path in sorted(aside.iterdir())}
+        (aside / CHECKSUMS).write_text(json.dumps(sums, indent=1))
+        for path in [*aside.iterdir(), aside]:
+            _sync(path)
+        if target.exists():
+            old = target.with_name(f".{target.name}.old")
+            shutil.rmtree(old, ignore_errors=True)
+            target.rename(old)
+            aside.rename(target)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            aside.rename(target)
+        _sync(target.parent)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
+            raise RunError(f"the disk is full: {target} could not be written. What was saved before is unharmed") from error
+        raise RunError(f"{target} could not be written ({error}). What was saved before is unharmed") from error
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Replace a small file whole."""
+    aside = path.with_name(f".{path.name}.writing")
+    try:
+        aside.write_text(text)
+        _sync(aside)
+        aside.replace(path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise RunError(f"{path} could not be written ({error})") from error
+
+
+def damage(folder: Path) -> str | None:
+    """What is wrong with a committed folder: None if every file is as it was written."""
+    try:
+        sums: dict[str, str] = json.loads((folder / CHECKSUMS).read_text())
+    except (OSError, ValueError):
+        return f"{CHECKSUMS} cannot be read"
+    for name, expected in sums.items():
+        if not (folder / name).is_file():
+            return f"{name} is missing"
+        if _sha256(folder / name) != expected:
+            return f"{name} was altered or cut off"
+    return None
+
+
+def save_tree(folder: Path, name: str, tree: dict[str, Any]) -> None:
+    """Write nested dicts (string keys) of tensors and JSON values as NAME.safetensors and NAME.json."""
+    tensors: dict[str, Tensor] = {}
+    values = _split(tree, "", tensors)
+    save_file(tensors, folder / f"{name}.safetensors")
+    (folder / f"{name}.json").write_text(json.dumps(values, indent=1))
+
+
+def load_tree(folder: Path, name: str) -> dict[str, Any]:
+    """What `save_tree` wrote, tensors on the CPU."""
+    values = json.loads((folder / f"{name}.json").read_text())
+    with safe_open(folder / f"{name}.safetensors", framework="pt") as tensors:
+        tree: dict[str, Any] = _join(values, tensors)
+    return tree
+
+
+def _split(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
+    """JSON for a tree, tensors taken out. safetensors wants them contiguous and sharing no memory: tied ones twice."""
+    if isinstance(value, Tensor):
+        tensors[path] = value.detach().to("cpu", memory_format=torch.contiguous_format, copy=True)
+        return {"tensor": path}
+    if isinstance(value, dict):
+        return {"dict": {key: _split(item, f"{path}/{key}", tensors) for key, item in value.items()}}
+    if isinstance(value, (list, tuple)):
+        return {"list": [_split(item, f"{path}/{i}", tensors) for i, item in enumerate(value)]}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise RunError(f"state `{path.strip('/')}` is {type(value).__name__}: only tensors and JSON values can be saved")
+
+
+def _join(value: Any, tensors: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    ((kind, inner),) = value.items()
+    if kind == "tensor":
+        return tensors.get_tensor(inner)
+    if kind == "list":
+        return [_join(item, tensors) for item in inner]
+    return {key: _join(item, tensors) for key, item in inner.items()}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

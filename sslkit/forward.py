@@ -1,0 +1,144 @@
+"""Runs the recipe's passes: which views go through which model together, in which mode, at most once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from .network import Network
+from .randomness import key, seed_torch
+from .recipe.model import PassTable
+from .types import Outputs, Step, View
+
+WAYS = {"student": ("batch", True, True), "teacher": ("running", False, False), "average": ("running", False, False)}
+"How a model usually runs: batch-norm's statistics, whether they are written, noise."
+
+
+def completed(table: PassTable) -> PassTable:
+    """A pass with what it leaves open filled in."""
+    batch_norm, write, noise = WAYS[table.model]
+    batch_norm = table.batch_norm or batch_norm
+    return replace(
+        table,
+        batch_norm=batch_norm,
+        write_stats=(write and batch_norm == "batch") if table.write_stats is None else table.write_stats,
+        noise=noise if table.noise is None else table.noise,
+    )
+
+
+def plan_passes(passes: list[PassTable], asked: list[str]) -> list[PassTable]:
+    """The recipe's passes, completed; student views that none names go through one pass together."""
+    plan = [completed(table) for table in passes]
+    planned = {view for table in plan if table.model == "student" for view in table.views}
+    rest = [view for view in asked if view not in planned]
+    return [*plan, completed(PassTable(model="student", views=rest))] if rest else plan
+
+
+@dataclass(eq=False)
+class Models:
+    """Who answers to which name; without a teacher there is none to ask."""
+
+    student: Network
+    average: Network | None = None
+    teacher: Network | None = None
+
+
+class Forward:
+    """Answers of one step (or one chunk of a pool), cached per view object and model.
+
+    `mix` replaces views, so nothing cached goes stale. Each pass draws its dropout from a key of its own.
+    """
+
+    def __init__(
+        self, models: Models, plan: list[PassTable], step: Step, device: torch.device, precision: str, purpose: str
+    ) -> None:
+        self.models, self.plan, self.step, self.device = models, plan, step, device
+        self.purpose = purpose  # keys dropout: a pool's chunk 3 must not share the draws of step 3
+        self.dtype = None if precision == "float32" else torch.bfloat16
+        self._answers: dict[tuple[View, int], Outputs] = {}
+        self._count = 0
+
+    def __call__(self, view: str | View, model: str | None = None) -> Outputs:
+        """The answer to a view by `student` (the default), `teacher` or `average`."""
+        role = model or "student"
+        if isinstance(view, str):
+            view = self.step.batch_of(view).views[view]
+        network: Network | None = getattr(self.models, role)
+        if network is None:
+            raise LookupError(f"this generation has no {role} to ask")
+        if (view, id(network)) not in self._answers:
+            self._run(network, self._pass_of(view, role), view)
+        return self._answers[view, id(network)]
+
+    def _pass_of(self, view: View, role: str) -> PassTable:
+        """The pass that a view belongs to; a teacher that is the student answers from the student's, if it can."""
+        roles = [role]
+        if role != "student" and getattr(self.models, role) is self.models.student:
+            roles.append("student")
+        for name in roles:
+            for table in self.plan:
+                if table.model == name and view.name in table.views:
+                    return table
+        return completed(PassTable(model=role, views=[view.name]))  # type: ignore[arg-type]
+
+    def _run(self, network: Network, table: PassTable, asked: View) -> None:
+        """One pass: every view of it that is still unanswered, as one batch."""
+        views = [view for view in self._present(table) if (view, id(network)) not in self._answers]
+        if asked not in views:
+            views = [asked]
+        network.set_mode(noise=bool(table.noise), batch_norm=str(table.batch_norm), write_stats=bool(table.write_stats))
+        if table.noise:
+            progress = self.step.progress
+            seed_torch(key(progress.seed, progress.generation, progress.step, self.purpose, self._count), self.device)
+        self._count += 1
+        images = torch.cat([view.images for view in views]) if len(views) > 1 else asked.images
+        with torch.set_grad_enabled(table.model == "student"):
+            outputs = self._autocast(network, images)
+        sizes = [len(view.images) for view in views]
+        for view, answer in zip(views, split_outputs(outputs, sizes), strict=True):
+            self._answers[view, id(network)] = answer
+
+    def _present(self, table: PassTable) -> list[View]:
+        views = {name: view for batch in self.step.batches for name, view in batch.views.items()}
+        return [views[name] for name in table.views if name in views]
+
+    def _autocast(self, network: Network, images: Tensor) -> Outputs:
+        if self.dtype is None:
+            answer: Outputs = network(images)
+            return answer
+        with torch.autocast(self.device.type, self.dtype):
+            outputs = network(images)
+        return Outputs(
+            outputs.logits.float(),
+            None if outputs.features is None else outputs.features.float(),
+            {name: head.float() for name, head in outputs.heads.items()},
+        )
+
+
+def split_outputs(outputs: Outputs, sizes: list[int]) -> list[Outputs]:
+    """The answers to the views that shared a batch."""
+    if len(sizes) == 1:
+        return [outputs]
+    logits = outputs.logits.split(sizes)
+    features = outputs.features.split(sizes) if outputs.features is not None else [None] * len(sizes)
+    heads = {name: answer.split(sizes) for name, answer in outputs.heads.items()}
+    return [
+        Outputs(logits[i], features[i], {name: parts[i] for name, parts in heads.items()}) for i in range(len(sizes))
+    ]
+
+
+class LabelForward:
+    """`forward` as a labeler sees it: the teacher unless it says otherwise, no gradient, the deciding head's logits."""
+
+    def __init__(self, forward: Forward, decide: Callable[[Outputs], Tensor]) -> None:
+        self.forward, self.decide = forward, decide
+
+    def __call__(self, view: str | View, model: str | None = None) -> Outputs:
+        """The teacher's answer, detached."""
+        answer = self.forward(view, model or "teacher")
+        features = None if answer.features is None else answer.features.detach()
+        heads = {name: head.detach() for name, head in answer.heads.items()}
+        return Outputs(self.decide(answer).detach(), features, heads)

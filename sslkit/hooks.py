@@ -1,0 +1,312 @@
+"""One typed method per hook: calls plugins in the recipe's order, checks what they answer, names the one at fault.
+
+Nothing else sees pluggy. It registers, validates names and signatures and knows who implements what; the calls are
+made here, because each plugin gets randomness of its own and an error must name its plugin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import pluggy
+from torch import Tensor, nn
+
+from .errors import PluginError, RecipeError, SslkitError
+from .hookspecs import SECTIONS, AnyHooks
+from .recipe.model import Entry
+from .types import (
+    Batch, Classifier, Data, Event, Facts, Forward, Labeled, LossTerm, Outputs, Progress, Step, Targets, Transform,
+    ViewSpec,
+)  # fmt: skip
+
+
+class Call(NamedTuple):
+    """One plugin's implementation of one hook."""
+
+    entry: Entry
+    function: Callable[..., Any]
+    arguments: tuple[str, ...]
+
+    def fail(self, hook: str, problem: str) -> PluginError:
+        """The error to raise: plugin, hook, what was expected."""
+        return PluginError(f"[{self.entry.section}] {self.entry.name}: hook `{hook}` {problem}")
+
+
+class Hooks:
+    """The plugins of one generation."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self.entries = list(entries)
+        self._base: dict[tuple[str, str], float] = {}
+        manager = pluggy.PluginManager("sslkit")
+        for spec in (AnyHooks, *SECTIONS.values()):
+            manager.add_hookspecs(spec)
+        by_name = {entry.name: entry for entry in self.entries}
+        try:
+            for entry in self.entries:
+                manager.register(entry.plugin, name=entry.name)
+            manager.check_pending()
+        except pluggy.PluginValidationError as error:
+            raise RecipeError(str(error)) from error
+        self._calls = {
+            hook: [Call(by_name[i.plugin_name], i.function, i.argnames) for i in caller.get_hookimpls()]
+            for hook, caller in vars(manager.hook).items()
+            if isinstance(caller, pluggy.HookCaller)
+        }
+
+    # The four kinds -----------------------------------------------------------------------------------------------
+
+    def _answer(self, call: Call, hook: str, arguments: dict[str, Any]) -> Any:
+        """What one plugin answers, with its own key and views."""
+        given = {name: arguments.get(name) for name in call.arguments}
+        if "progress" in given:
+            given["progress"] = replace(given["progress"], plugin=call.entry.name)
+        if "on" in given:
+            given["on"] = arguments["on"] if "on" in arguments else call.entry.on
+        try:
+            return call.function(**given)
+        except SslkitError:
+            raise
+        except Exception as error:
+            raise call.fail(hook, f"raised {type(error).__name__}: {error}") from error
+
+    def _collect(
+        self, hook: str, expected: type | tuple[type, ...], where: Callable[[Entry], bool] | None = None, **arguments: Any
+    ) -> Iterator[tuple[Call, Any]]:
+        for call in self._calls[hook]:
+            if where is None or where(call.entry):
+                answer = self._answer(call, hook, arguments)
+                yield call, checked(call, hook, answer, expected)
+
+    def _slot(self, hook: str, expected: type | tuple[type, ...], default: Any = None, **arguments: Any) -> Any:
+        """The one answer; that there is at most one implementer was checked with the recipe."""
+        timing = arguments.pop("timing", None)
+        where = (lambda entry: entry.when in (None, timing)) if timing else None
+        for _, answer in self._collect(hook, expected, where, **arguments):
+            return answer
+        return default
+
+    def _fold(
+        self, hook: str, name: str, value: Any, where: Callable[[Entry], bool] | None = None, **arguments: Any
+    ) -> Any:
+        """Each plugin gets the last one's answer."""
+        for call in self._calls[hook]:
+            if where is None or where(call.entry):
+                answer = checked(call, hook, self._answer(call, hook, {**arguments, name: value}), type(value))
+                check_shape(call, hook, value, answer)
+                value = answer
+        return value
+
+    def implements(self, hook: str, timing: str | None = None) -> bool:
+        """Whether any plugin answers a hook (of one label timing)."""
+        return any(timing is None or call.entry.when in (None, timing) for call in self._calls[hook])
+
+    # One method per hook, in the order of the loop ----------------------------------------------------------------
+
+    def begin(self, facts: Facts, progress: Progress) -> None:
+        """Every plugin makes or resets its state."""
+        for _ in self._collect("begin", type(None), facts=facts, progress=progress):
+            pass
+
+    def open_data(self, progress: Progress) -> Data:
+        """The recipe's data."""
+        data: Data = self._slot("open_data", Data, progress=progress)
+        return data
+
+    def build_model(self, facts: Facts, kwargs: dict[str, Any]) -> nn.Module | None:
+        """A model plugin's module, if there is one."""
+        module: nn.Module | None = self._slot("build_model", nn.Module, facts=facts, kwargs=kwargs)
+        return module
+
+    def model_kwargs(self, generation: int) -> dict[str, Any]:
+        """What noise plugins ask of the model's builder."""
+        return self._merge("model_kwargs", generation=generation)
+
+    def extend_model(self, student: nn.Module) -> dict[str, nn.Module]:
+        """Heads by name."""
+        return self._merge("extend_model", student=student)
+
+    def _merge(self, hook: str, **arguments: Any) -> dict[str, Any]:
+        merged: dict[str, Any] = {}
+        owner: dict[str, str] = {}
+        for call, answer in self._collect(hook, dict, **arguments):
+            for name in answer:
+                if name in merged:
+                    raise call.fail(hook, f"answers `{name}`, which `{owner[name]}` answers already")
+                owner[name] = call.entry.name
+            merged.update(answer)
+        return merged
+
+    def image_transforms(self, view: ViewSpec) -> list[tuple[str, Transform]]:
+        """The transforms of a view, each with a name that keys its randomness."""
+        return [
+            (f"{call.entry.name}.{i}", transform)
+            for call, answer in self._collect("image_transforms", list, lambda e: view.name in e.on, view=view)
+            for i, transform in enumerate(answer)
+        ]
+
+    def perturb_batch(self, images: Tensor, view: ViewSpec, progress: Progress) -> Tensor:
+        """Images of one view after every plugin on it."""
+        where = (lambda e: view.name in e.on) if self._calls["perturb_batch"] else None
+        result: Tensor = self._fold("perturb_batch", "images", images, where, view=view, progress=progress)
+        return result
+
+    def mix(self, step: Step) -> Step:
+        """The step after mixing."""
+        for call in self._calls["mix"]:
+            on = tuple(view for view in call.entry.on if any(view in batch.views for batch in step.batches))
+            step = checked(call, "mix", self._answer(call, "mix", dict(step=step, on=on, progress=step.progress)), Step)
+        return step
+
+    def average(self, student: nn.Module) -> nn.Module | None:
+        """The student's moving average, if one is kept."""
+        module: nn.Module | None = self._slot("average", (nn.Module, type(None)), student=student)
+        return module
+
+    def make_teacher(
+        self, timing: str, student: nn.Module, average: nn.Module | None, previous: nn.Module | None
+    ) -> nn.Module | None:
+        """Who labels at this timing; None in a first generation without a predecessor."""
+        module: nn.Module | None = self._slot(
+            "make_teacher", (nn.Module, type(None)), timing=timing, student=student, average=average, previous=previous
+        )
+        return module
+
+    def label(self, timing: str, batch: Batch, forward: Forward, progress: Progress) -> Targets:
+        """Fresh targets of a batch."""
+        for call in self._calls["label"]:
+            if call.entry.when in (None, timing):
+                on = tuple(view for view in call.entry.on if view in batch.views)
+                answer = self._answer(call, "label", dict(batch=batch, forward=forward, progress=progress, on=on))
+                targets: Targets = checked(call, "label", answer, Targets)
+                check_targets(call, "label", targets, len(batch.index))
+                return targets
+        raise RecipeError(f"labels are made by {timing}, but no labeler implements `label`")
+
+    def refine(
+        self, timing: str, targets: Targets, batch: Batch | None, forward: Forward | None, progress: Progress
+    ) -> Targets:
+        """Targets after every filter and refinement of this timing."""
+        for call in self._calls["refine"]:
+            if call.entry.when in (None, timing):
+                arguments = dict(targets=targets, batch=batch, forward=forward, progress=progress)
+                rows = len(targets.index)
+                targets = checked(call, "refine", self._answer(call, "refine", arguments), Targets)
+                check_targets(call, "refine", targets, rows)
+        return targets
+
+    def revise_labeled(self, labeled: Labeled, stored: Targets | None, progress: Progress) -> Labeled:
+        """The labeled stream's rows."""
+        result: Labeled = self._fold("revise_labeled", "labeled", labeled, stored=stored, progress=progress)
+        return result
+
+    def loss(self, step: Step, forward: Forward) -> list[LossTerm]:
+        """Every term, named. A loss waits for its views: those of a stream that is off are not called."""
+        present = {view for batch in step.batches for view in batch.views}
+        terms: list[LossTerm] = []
+        ready = lambda entry: present.issuperset(entry.on)  # noqa: E731
+        answers = self._collect("loss", (LossTerm, list), ready, step=step, forward=forward, progress=step.progress)
+        for call, answer in answers:
+            for term in answer if isinstance(answer, list) else [answer]:
+                if term.value.ndim:
+                    raise call.fail("loss", f"answers a value of shape {tuple(term.value.shape)}; a scalar was expected")
+                name = f"{call.entry.name}.{term.name}" if term.name else call.entry.name
+                terms.append(LossTerm(term.value, term.weight, name))
+        return terms
+
+    def decide(self, outputs: Outputs) -> Tensor:
+        """The logits that evaluation and labeling use."""
+        if not self._calls["decide"]:
+            return outputs.logits
+        logits: Tensor = self._slot("decide", Tensor, outputs=outputs)
+        return logits
+
+    def schedule(self, progress: Progress) -> float:
+        """Set every scheduled field to its value now; answer the learning rate's factor."""
+        rate = 1.0
+        plugins = {entry.name: entry.plugin for entry in self.entries}
+        for call, factor in self._collect("scheduled", (float, int), progress=progress):
+            for target in call.entry.on:
+                if target == "lr":
+                    rate = float(factor)
+                    continue
+                name, field = target.split(".")
+                base = self._base.setdefault((name, field), getattr(plugins[name], field))
+                setattr(plugins[name], field, base * factor)
+        return rate
+
+    def trainables(self, student: nn.Module, facts: Facts) -> dict[str, nn.Module]:
+        """Further models of a step of another shape."""
+        models: dict[str, nn.Module] = self._slot("trainables", dict, {}, student=student, facts=facts)
+        return models
+
+    def train_step(self, step: Step, forward: Forward, state: Any) -> list[LossTerm] | None:
+        """A step of another shape, if the recipe has one."""
+        terms: list[LossTerm] | None = self._slot(
+            "train_step", list, step=step, forward=forward, state=state, progress=step.progress
+        )
+        return terms
+
+    def after_step(
+        self, step: Step, forward: Forward, student: nn.Module, average: nn.Module | None, teacher: nn.Module | None
+    ) -> None:
+        """The student has moved."""
+        if self._calls["after_step"]:
+            arguments = dict(step=step, forward=forward, student=student, average=average, teacher=teacher)
+            for _ in self._collect("after_step", type(None), progress=step.progress, **arguments):
+                pass
+
+    def measure(
+        self, model: Classifier, data: Data, stored: Targets | None, baseline: Classifier | None, progress: Progress
+    ) -> dict[str, Any]:
+        """Every metric's numbers."""
+        return self._merge("measure", model=model, data=data, stored=stored, baseline=baseline, progress=progress)
+
+    def report(self, kind: str, progress: Progress, **values: Any) -> None:
+        """Tell every tracker."""
+        for _ in self._collect("report", type(None), event=Event(kind, progress, values)):
+            pass
+
+    # State --------------------------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, dict[str, Any]]:
+        """The state of every plugin that has any, by its name in the recipe."""
+        return {e.name: e.plugin.state_dict() for e in self.entries if hasattr(e.plugin, "state_dict")}
+
+    def load_state(self, state: dict[str, dict[str, Any]], trackers: bool = False) -> None:
+        """Give state back to the plugins of these names; others keep what `begin` made.
+
+        Trackers see a whole run: only a checkpoint, where all of the run goes back, takes them back too.
+        """
+        for entry in self.entries:
+            if entry.name in state and (trackers or entry.section != "tracker"):
+                entry.plugin.load_state_dict(state[entry.name])
+
+
+def checked(call: Call, hook: str, answer: Any, expected: type | tuple[type, ...]) -> Any:
+    """The answer, if it is of the type that the hook promises."""
+    if isinstance(answer, expected):
+        return answer
+    kinds = expected if isinstance(expected, tuple) else (expected,)
+    names = " or ".join("nothing" if kind is type(None) else kind.__name__ for kind in kinds)
+    raise call.fail(hook, f"answered {type(answer).__name__}; {names} was expected")
+
+
+def check_shape(call: Call, hook: str, before: Any, after: Any) -> None:
+    """Images keep their shape."""
+    if isinstance(before, Tensor) and before.shape != after.shape:
+        raise call.fail(hook, f"answered shape {tuple(after.shape)}; {tuple(before.shape)} was expected")
+
+
+def check_targets(call: Call, hook: str, targets: Targets, rows: int) -> None:
+    """Targets have one row per image, and no gradient flows through them."""
+    for name in Targets.columns:
+        column = getattr(targets, name)
+        if len(column) != rows or column.ndim != (2 if name in ("raw", "probs") else 1):
+            shape = f"({rows}, classes)" if name in ("raw", "probs") else f"({rows},)"
+            raise call.fail(hook, f"answered `{name}` of shape {tuple(column.shape)}; {shape} was expected")
+        if column.requires_grad:
+            raise call.fail(hook, f"answered `{name}` with a gradient; targets are constants: detach it")
+

@@ -1,0 +1,102 @@
+"""What training says of itself: averaged losses, speed, how long the model waited for data. It never waits for a GPU
+but when a line is due."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .errors import RunError
+from .state import State
+from .types import LossTerm, Step
+
+
+class Journal:
+    """The log of one generation's steps."""
+
+    def __init__(self, state: State, last_checkpoint: Callable[[], Path | None]) -> None:
+        self.state, self.last_checkpoint = state, last_checkpoint
+        self.terms: list[tuple[int, list[LossTerm]]] = []
+        self.kept: list[Tensor] = []
+        self.images = 0
+        self.began = self.mark = time.perf_counter()
+        self.first = state.step
+        self.waited = self.worked = 0.0
+        self.total_images = 0
+
+    def ready(self) -> None:
+        """The model wants its next step: what passes until `loaded` is waiting."""
+        self.mark = time.perf_counter()
+
+    def loaded(self) -> None:
+        """The next step is here."""
+        now = time.perf_counter()
+        self.waited += now - self.mark
+        self.mark = now
+
+    def stepped(self, step: Step, terms: list[LossTerm]) -> None:
+        """A step is done; its losses stay on the device until a line is due."""
+        self.terms.append((self.state.step, [LossTerm(t.value.detach(), t.weight, t.name) for t in terms]))
+        if step.unlabeled is not None and step.unlabeled.targets is not None:
+            self.kept.append(step.unlabeled.targets.weight)
+        self.images += sum(len(batch.index) for batch in step.batches)
+        self.worked += time.perf_counter() - self.mark
+
+    def check(self) -> None:
+        """Stop at the first loss that is no number, before anything is saved."""
+        for number, name, value in self._values():
+            if not math.isfinite(value):
+                raise RunError(self._broken(name, number, value))
+
+    def _values(self) -> list[tuple[int, str, float]]:
+        """(step, loss, value) since the last line, fetched from the device at once."""
+        rows = [(number, term) for number, terms in self.terms for term in terms]
+        values = torch.stack([term.value.float() for _, term in rows]).tolist() if rows else []
+        return [(number, term.name, value) for (number, term), value in zip(rows, values, strict=True)]
+
+    def _broken(self, name: str, number: int, value: float) -> str:
+        last = self.last_checkpoint()
+        where = f"the last good checkpoint is {last}" if last else "no checkpoint was saved before it"
+        return (
+            f"generation {self.state.cfg.index}, step {number}: loss `{name}` became {value}; {where}.\n"
+            "A smaller [optimizer] rate, or `clip` there, often mends it"
+        )
+
+    def log(self) -> None:
+        """Report the losses since the last line, averaged."""
+        self.check()
+        sums: dict[str, list[float]] = {}
+        for _, name, value in self._values():
+            sums.setdefault(name, []).append(value)
+        shares = [(weight > 0).double().mean().item() for weight in self.kept]
+        self.total_images += self.images
+        state = self.state
+        state.hooks.report(
+            "step",
+            state.progress,
+            losses={name: sum(values) / len(values) for name, values in sums.items()},
+            lr=state.cfg.optimizer.rate * state.rate,
+            kept_share=sum(shares) / len(shares) if shares else None,
+            timing=self._timing(),
+        )
+        self.terms, self.kept, self.images = [], [], 0
+
+    def _timing(self) -> dict[str, Any]:
+        seconds = time.perf_counter() - self.began
+        done = max(1, self.state.step - self.first)
+        return {
+            "images_per_second": self.total_images / max(seconds, 1e-9),
+            "waited_share": self.waited / max(self.waited + self.worked, 1e-9),
+            "seconds_left": (self.state.cfg.settings.steps - self.state.step) * seconds / done,
+        }
+
+    def totals(self) -> dict[str, Any]:
+        """Time-like figures of the whole generation."""
+        return {"seconds": time.perf_counter() - self.began, "waited": self.waited, "worked": self.worked, **self._timing()}
+

@@ -1,0 +1,177 @@
+"""The network around a model: normalisation, features, heads, and the modes a pass runs it in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from .errors import PluginError, RecipeError, SslkitError
+from .hooks import Hooks
+from .recipe.model import Generation, ModelTable
+from .types import Facts, Outputs
+
+
+class Network(nn.Module):
+    """(N, C, H, W) floats in 0-1 -> `Outputs`. Heads read what the model's classifier reads."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, model: nn.Module, mean: list[float], std: list[float]) -> None:
+        super().__init__()
+        self.model = model
+        self.heads = nn.ModuleDict()
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
+        self._features: Tensor | None = None
+        self._mode: tuple[bool, bool, bool] | None = None
+        classifier = model.get_classifier() if hasattr(model, "get_classifier") else None
+        if isinstance(classifier, nn.Module):
+            classifier.register_forward_pre_hook(self._keep_features)
+
+    def _keep_features(self, _: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+        self._features = arguments[0]
+
+    def forward(self, images: Tensor) -> Outputs:
+        """One pass, in whichever mode the network is."""
+        logits = self.model((images - self.mean) / self.std)
+        features, self._features = self._features, None
+        if self.heads and features is None:
+            raise PluginError("the model says no classifier (`get_classifier()`), so heads have nothing to read")
+        return Outputs(logits, features, {name: head(features) for name, head in self.heads.items()})
+
+    def set_mode(self, *, noise: bool, batch_norm: str, write_stats: bool) -> None:
+        """How the next passes run.
+
+        `noise` is `training` on every module but normalisation: timm's EfficientNet drops functionally, so switching
+        off Dropout modules would not do. Statistics are left unwritten by `track_running_stats`, which in training mode
+        decides nothing else.
+        """
+        mode = (noise, batch_norm == "batch", write_stats)
+        if mode == self._mode:
+            return
+        self._mode = mode
+        for module in self.modules():
+            if isinstance(module, _NormBase) and module.running_mean is not None:
+                module.training = batch_norm == "batch"
+                module.track_running_stats = write_stats or not module.training
+            else:
+                module.training = noise
+
+    def train(self, mode: bool = True) -> Network:
+        """As every module's; forgets the mode of the last pass."""
+        self._mode = None
+        super().train(mode)
+        return self
+
+    def no_weight_decay(self) -> set[str]:
+        """Parameters that the model keeps from decay, by their names here."""
+        names = self.model.no_weight_decay() if hasattr(self.model, "no_weight_decay") else ()
+        return {f"model.{name}" for name in names}
+
+
+def image_size(generation: Generation) -> int:
+    """Pixels on a side that a generation's model sees; read from timm's tables without building anything."""
+    if generation.model_size is not None:
+        return generation.model_size
+    if generation.model is None:
+        return 32
+    import timm
+
+    config = timm.get_pretrained_cfg(generation.model.name)
+    return int(config.input_size[-1]) if config is not None else 224
+
+
+def build_network(generation: Generation, hooks: Hooks, facts: Facts, extra: dict[str, Any] | None = None) -> Network:
+    """A fresh network, heads included, on `facts.device`. Initial weights come from torch's default generator."""
+    kwargs = {**hooks.model_kwargs(generation.index), "num_classes": len(facts.classes), "in_chans": facts.channels}
+    table = generation.model
+    model = hooks.build_model(facts, kwargs) if table is None else timm_model(table, kwargs, hooks)
+    if model is None:
+        raise RecipeError("[model]: neither a timm model's `name` nor a model plugin builds the student")
+    config = getattr(model, "pretrained_cfg", None) or {}
+    mean, std = (
+        fit_channels((getattr(table, key) if table else None) or list(config.get(key, default)), facts.channels)
+        for key, default in (("mean", (0.5,) * 3), ("std", (0.5,) * 3))
+    )
+    network = Network(model, mean, std)
+    network.heads.update(hooks.extend_model(network))
+    if table is not None:
+        if table.weights:
+            load_weights(network.model, Path(table.weights))
+        for name, parameter in network.model.named_parameters():
+            if any(name.startswith(prefix) for prefix in table.freeze):
+                parameter.requires_grad_(False)
+    return network.to(facts.device)
+
+
+def fit_channels(values: list[float], channels: int) -> list[float]:
+    """Normalisation numbers for as many channels as the images have."""
+    return values if len(values) == channels else [sum(values) / len(values)] * channels
+
+
+def timm_model(table: ModelTable, kwargs: dict[str, Any], hooks: Hooks) -> nn.Module:
+    """timm's factory, its failures said in the recipe's terms."""
+    import timm
+
+    kwargs = {**table.options, **kwargs}
+    try:
+        model: nn.Module = timm.create_model(table.name, pretrained=table.pretrained, **kwargs)
+    except TypeError as error:
+        refused = next((name for name in kwargs if f"'{name}'" in str(error)), None)
+        owner = next((e.name for e in hooks.entries if refused in kwargs_of(e.plugin)), "[model] options")
+        if refused is None:
+            raise
+        raise RecipeError(
+            f"[model] {table.name}: takes no `{refused}`, which `{owner}` sets; choose another model, "
+            f"or leave `{owner}` out (enabled = false)"
+        ) from error
+    except Exception as error:
+        if not table.pretrained:
+            raise
+        raise RecipeError(
+            f"[model] {table.name}: its published weights could not be fetched ({type(error).__name__}: {error}). "
+            'Without a network, name a file instead: weights = "model.safetensors"'
+        ) from error
+    return model
+
+
+def kwargs_of(plugin: Any) -> dict[str, Any]:
+    """What one noise plugin asks of the builder."""
+    answer: dict[str, Any] = plugin.model_kwargs(0) if hasattr(plugin, "model_kwargs") else {}
+    return answer
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Load a safetensors file into a model, layer by layer; the classifier may differ in its number of classes."""
+    try:
+        weights = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise RecipeError(f"[model] weights: {path} cannot be read as safetensors ({error})") from error
+    own = model.state_dict()
+    wrong = [name for name, tensor in weights.items() if name in own and own[name].shape != tensor.shape]
+    head = model.get_classifier() if hasattr(model, "get_classifier") else None
+    classifier = {name for name, module in model.named_modules() if module is head}
+    strange = [name for name in wrong if name.rpartition(".")[0] not in classifier]
+    missing = [name for name in own if name not in weights and "num_batches_tracked" not in name]
+    if strange or (missing and not set(weights) & set(own)):
+        raise RecipeError(f"[model] weights: {path} does not fit this model, e.g. `{(strange or missing)[0]}`")
+    model.load_state_dict({k: v for k, v in weights.items() if k in own and k not in wrong}, strict=False)
+
+
+def require_timm() -> None:
+    """Import timm, and say what mends the one way in which that commonly fails."""
+    try:
+        import timm  # noqa: F401
+    except (RuntimeError, AttributeError, ImportError) as error:
+        raise SslkitError(
+            f"timm cannot be imported: {error}\n"
+            f"torch {torch.__version__} and torchvision do not fit each other. Let pip choose them together:\n"
+            "    pip install --force-reinstall torch torchvision"
+        ) from error

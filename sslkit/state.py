@@ -1,0 +1,223 @@
+"""One generation's models, optimizer and plugins: built afresh, saved as a tree, laid over again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .checkpoint import load_optimizer_state, optimizer_state
+from .errors import RecipeError
+from .forward import Forward, Models, plan_passes
+from .hooks import Hooks
+from .network import Network, build_network, image_size
+from .randomness import key, seed_torch
+from .recipe.model import CLEAN, Entry, Generation, OptimizerTable, PassTable
+from .types import Data, Facts, Labeled, LossTerm, Progress, Step, Targets, ViewSpec
+
+
+@dataclass(eq=False)
+class State:
+    """Everything that a training step reads or moves. Plugins of the `train_step` hook see it."""
+
+    cfg: Generation
+    hooks: Hooks
+    facts: Facts
+    seed: int
+    student: Network
+    optimizer: torch.optim.Optimizer
+    average: Network | None = None
+    teachers: dict[str, Network | None] = field(default_factory=dict)
+    trainables: dict[str, nn.Module] = field(default_factory=dict)
+    optimizers: dict[str, torch.optim.Optimizer] = field(default_factory=dict)
+    labeled: Labeled | None = None
+    stored: Targets | None = None
+    step: int = 0
+    selected: dict[str, Any] | None = None
+    "The best step so far: its number, its metrics, its weights."
+    rate: float = 1.0
+    "The learning rate's factor at this step."
+
+    @property
+    def device(self) -> torch.device:
+        """Where the models are."""
+        return self.facts.device
+
+    @property
+    def progress(self) -> Progress:
+        """Where this generation stands."""
+        return Progress(self.seed, self.cfg.index, self.step, self.cfg.settings.steps)
+
+    @property
+    def evaluated(self) -> Network:
+        """What is evaluated, exported, and teaches next: the average where one is kept."""
+        return self.average or self.student
+
+    @property
+    def teaches(self) -> bool:
+        """Whether targets will be there: no labels are asked for (a loss may do without), or someone makes them."""
+        return self.cfg.settings.labels == "none" or any(self.teachers.values())
+
+    @property
+    def label_timing(self) -> str | None:
+        """`"step"` where labels are made at each step."""
+        return "step" if self.teachers.get("step") is not None else None
+
+    def forward(self, step: Step, timing: str = "step") -> Forward:
+        """The passes of one step, or of one chunk of a pool."""
+        models = Models(self.student, self.average, self.teachers.get(timing))
+        return Forward(models, self.plan, step, self.device, self.cfg.settings.precision, timing)
+
+    @cached_property
+    def plan(self) -> list[PassTable]:
+        """The passes: the recipe's, and one for the student views that losses ask for beside them."""
+        return plan_passes(self.cfg.passes, list(dict.fromkeys(self.asked_by("loss"))))
+
+    def asked_by(self, section: str) -> list[str]:
+        """Views that plugins of a section name; of labelers, those that work at each step."""
+        return [view for e in self.hooks.entries if e.section == section and e.when != "pool" for view in e.on]
+
+    def losses(self, step: Step, forward: Forward) -> list[LossTerm]:
+        """The recipe's terms."""
+        return self.hooks.loss(step, forward)
+
+    def views(self) -> list[ViewSpec]:
+        """Views that somebody asks for at a step: a loss, a pass, or a labeler at that timing."""
+        asked = self.asked_by("loss") + [view for table in self.passes_at_steps() for view in table.views]
+        if self.label_timing:
+            asked += self.asked_by("labeler")
+        specs = [self.view_spec(name, self.cfg.views[name].stream) for name in dict.fromkeys(asked) if name != CLEAN]
+        streams = self.cfg.settings.label_streams if self.label_timing and CLEAN in asked else []
+        return specs + [self.view_spec(CLEAN, stream) for stream in streams]
+
+    def passes_at_steps(self) -> list[PassTable]:
+        """The recipe's passes that training runs: a teacher's, only where it labels at each step."""
+        return [table for table in self.cfg.passes if table.model == "student" or self.label_timing]
+
+    def view_spec(self, name: str, stream: str) -> ViewSpec:
+        """A view at this generation's size."""
+        return ViewSpec(name, stream, self.facts.image_size, self.facts.channels)
+
+    def optimize(self, terms: list[LossTerm]) -> None:
+        """Move the student down the weighted sum of its losses."""
+        total: Tensor = sum(term.value * term.weight for term in terms)  # type: ignore[assignment]
+        self.optimizer.zero_grad()
+        total.backward()  # type: ignore[no-untyped-call]
+        if clip := self.cfg.optimizer.clip:
+            nn.utils.clip_grad_norm_(self.student.parameters(), clip)
+        self.optimizer.step()
+
+    def set_rate(self) -> None:
+        """Schedules first: the learning rate and every scheduled field of this step."""
+        factor = self.hooks.schedule(self.progress)
+        if factor != self.rate or not self.step:
+            for optimizer in [self.optimizer, *self.optimizers.values()]:
+                for group in optimizer.param_groups:
+                    group["lr"] = self.cfg.optimizer.rate * group.get("lr_scale", 1.0) * factor
+        self.rate = factor
+
+    # Saving -------------------------------------------------------------------------------------------------------
+
+    def tree(self) -> dict[str, Any]:
+        """Everything that a checkpoint holds of this generation."""
+        return {
+            "student": self.student.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "optimizer": optimizer_state(self.optimizer, self.student),
+            "trainables": {name: model.state_dict() for name, model in self.trainables.items()},
+            "optimizers": {name: optimizer_state(o, self.trainables[name]) for name, o in self.optimizers.items()},
+            "plugins": self.hooks.state(),
+            "labeled": None if self.labeled is None else vars(self.labeled),
+            "selected": self.selected,
+        }
+
+    def load_models(self, tree: dict[str, Any]) -> None:
+        """Weights and optimizers of a tree."""
+        self.student.load_state_dict(tree["student"])
+        if self.average is not None and tree["average"] is not None:
+            self.average.load_state_dict(tree["average"])
+        load_optimizer_state(self.optimizer, self.student, tree["optimizer"])
+        for name, model in self.trainables.items():
+            model.load_state_dict(tree["trainables"][name])
+            load_optimizer_state(self.optimizers[name], model, tree["optimizers"][name])
+
+    def load(self, tree: dict[str, Any]) -> None:
+        """Everything of a tree."""
+        self.load_models(tree)
+        self.hooks.load_state(tree["plugins"], trackers=True)
+        self.labeled = None if tree["labeled"] is None else Labeled(**tree["labeled"])
+        self.selected = tree["selected"]
+
+
+def make_optimizer(table: OptimizerTable, model: nn.Module) -> torch.optim.Optimizer:
+    """timm's factory, its complaints said in the recipe's terms."""
+    from timm.optim import create_optimizer_v2
+
+    options = {"momentum": table.momentum, **table.options}
+    try:
+        optimizer: torch.optim.Optimizer = create_optimizer_v2(
+            model, opt=table.name, lr=table.rate, weight_decay=table.weight_decay,
+            filter_bias_and_bn=table.decay == "kernels", **options,
+        )  # fmt: skip
+    except (AssertionError, ValueError, TypeError, RuntimeError) as error:
+        raise RecipeError(f"[optimizer] {table.name}: timm refuses it ({error})") from error
+    return optimizer
+
+
+def facts_of(cfg: Generation, data: Data, device: torch.device) -> Facts:
+    """What plugins may know."""
+    counts = tuple(int((data.labeled.truth == k).sum()) for k in range(len(data.classes)))
+    return Facts(
+        classes=data.classes,
+        class_counts=counts,
+        sizes={name: len(images) for name, images in data.splits.items()},
+        batch={"labeled": cfg.settings.batch.labeled, "unlabeled": cfg.settings.batch.unlabeled},
+        image_size=image_size(cfg),
+        channels=data.channels,
+        device=device,
+    )
+
+
+def fresh_state(
+    cfg: Generation, entries: list[Entry], facts: Facts, seed: int, previous: Network | None, last: dict[str, Any] | None
+) -> State:
+    """A generation at its step 0. `previous`: the finished generation's model; `last`: its final tree."""
+    hooks = Hooks(entries)
+    seed_torch(key(seed, cfg.index, "model"), facts.device)
+    student = build_network(cfg, hooks, facts)
+    if cfg.settings.init == "previous" and previous is not None:
+        fit_into(student, previous)
+    average = hooks.average(student)
+    state = State(cfg, hooks, facts, seed, student, make_optimizer(cfg.optimizer, student), as_network(average))
+    for timing in ("pool", "step"):
+        if cfg.settings.labels in (timing, "both"):
+            state.teachers[timing] = as_network(hooks.make_teacher(timing, student, average, previous))
+    state.trainables = {name: model.to(facts.device) for name, model in hooks.trainables(student, facts).items()}
+    state.optimizers = {name: make_optimizer(cfg.optimizer, model) for name, model in state.trainables.items()}
+    hooks.begin(facts, state.progress)
+    if last is not None:
+        if cfg.settings.init == "continue":
+            state.load_models(last)
+        hooks.load_state(last["plugins"])
+    return state
+
+
+def as_network(module: nn.Module | None) -> Network | None:
+    """Averages and teachers are networks: the student's copy, or an earlier one."""
+    if module is None or isinstance(module, Network):
+        return module
+    raise RecipeError(f"a teacher or average is {type(module).__name__}; a copy of the student, or `previous`, was expected")
+
+
+def fit_into(student: Network, previous: Network) -> None:
+    """Start from the previous generation's weights."""
+    try:
+        student.load_state_dict(previous.state_dict())
+    except RuntimeError as error:
+        raise RecipeError(
+            f'init = "previous": the previous generation\'s model does not fit this one ({error}). '
+            'Keep [model] as it was, or start from scratch: init = "scratch"'
+        ) from error
