@@ -1,0 +1,25 @@
+"""Mean Teacher's teacher: a moving average of the student."""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from sslkit import hookimpl
+from sslkit.errors import RecipeError
+
+
+@dataclass(eq=False, kw_only=True)
+class AveragedStudent:
+    """The student's moving average teaches (Tarvainen & Valpola 2017, sec. 2).
+
+    Raises `RecipeError` where no plugin keeps an average.
+    """
+
+    @hookimpl
+    def make_teacher(self, average: nn.Module | None) -> nn.Module:
+        if average is None:
+            raise RecipeError(
+                "[[labeler]] averaged_student: the student's average is to teach, but no plugin keeps one. "
+                "Add a labeler that implements `average`, such as `moving_average`"
+            )
+        return average

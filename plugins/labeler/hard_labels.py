@@ -1,0 +1,25 @@
+"""Hard pseudo-labels: only the most probable class."""
+
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from sslkit import Targets, hookimpl
+
+
+def harden(probs: Tensor) -> Tensor:
+    """One-hot at the most probable class, the first of equals. (N, K) -> (N, K)."""
+    return one_hot(probs.argmax(1), probs.shape[1]).to(probs.dtype)
+
+
+@dataclass(eq=False, kw_only=True)
+class HardLabels:
+    """Make targets one-hot; `raw` keeps the teacher's probabilities.
+
+    Belongs after the filters: a one-hot target passes every threshold (Lee 2013, eq. 14; Sohn et al. 2020, eq. 4).
+    """
+
+    @hookimpl
+    def refine(self, targets: Targets) -> Targets:
+        return replace(targets, probs=harden(targets.probs))

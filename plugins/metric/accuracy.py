@@ -1,0 +1,44 @@
+"""Accuracy: of the model on held-out images, and of the pseudo-labels it was taught with."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sslkit import Classifier, Data, Targets, hookimpl
+
+
+def accuracy(label: Tensor, truth: Tensor) -> float | None:
+    """Share of rows whose label is true, among those whose truth is known (>= 0); None without any. (N,), (N,)."""
+    known = truth >= 0
+    return float((label == truth)[known].double().mean()) if known.any() else None
+
+
+def pseudo_label_numbers(stored: Targets, truth: Tensor) -> dict[str, float | None]:
+    """How right the kept pseudo-labels are, and how many of them were kept; `truth` is that of the whole pool."""
+    kept = stored.rows(torch.nonzero(stored.kept).squeeze(1))
+    return {
+        "pseudo_label_accuracy": accuracy(kept.label, truth[kept.index]),
+        "kept_share": float(stored.kept.double().mean()),
+    }
+
+
+@dataclass(eq=False, kw_only=True)
+class Accuracy:
+    """Share of right answers: `test_accuracy` and `validation_accuracy`, where truth is known.
+
+    With stored pseudo-labels also `kept_share`, the share of the pool that passed every filter, and
+    `pseudo_label_accuracy` over those images, each counted once however many copies of it are drawn. What cannot be
+    measured (no split, no known truth, nothing kept) is left out.
+    """
+
+    @hookimpl
+    def measure(self, model: Classifier, data: Data, stored: Targets | None) -> dict[str, float]:
+        numbers: dict[str, float | None] = {}
+        for name in ("test", "validation"):
+            images = data.splits.get(name)
+            if images is not None and images.known:
+                numbers[f"{name}_accuracy"] = accuracy(model(images).argmax(1), torch.as_tensor(images.truth))
+        if stored is not None and data.unlabeled is not None:
+            numbers |= pseudo_label_numbers(stored, torch.as_tensor(data.unlabeled.truth))
+        return {name: number for name, number in numbers.items() if number is not None}
