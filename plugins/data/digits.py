@@ -60,6 +60,7 @@ class Digits:
 
     @hookimpl
     def open_data(self, progress: Progress) -> Data:
+        """The splits of `progress.seed`."""
         order = progress.numpy("split").permutation(TOTAL)
         test, validation, pool = np.split(order, [self.test, self.test + self.validation])
         chosen = self._choose(pixels_and_truth()[1][pool])

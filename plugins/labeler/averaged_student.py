@@ -17,6 +17,7 @@ class AveragedStudent:
 
     @hookimpl
     def make_teacher(self, average: nn.Module | None) -> nn.Module:
+        """The average."""
         if average is None:
             raise RecipeError(
                 "[[labeler]] averaged_student: the student's average is to teach, but no plugin keeps one. "

@@ -54,6 +54,7 @@ class ClassBalance:
 
     @hookimpl
     def refine(self, targets: Targets, batch: Batch | None) -> Targets:
+        """New `copies`; rows that get none lose their weight."""
         if batch is not None:
             raise RecipeError(
                 "[[labeler]] class_balance: balances the whole pool, but labels are made at each step. "

@@ -26,4 +26,5 @@ class Confidence:
 
     @hookimpl
     def refine(self, targets: Targets) -> Targets:
+        """Weight 0 for rows below the threshold."""
         return replace(targets, weight=targets.weight * confident(targets.confidence, self.threshold))

@@ -13,4 +13,5 @@ class CurrentStudent:
 
     @hookimpl
     def make_teacher(self, student: nn.Module) -> nn.Module:
+        """The student."""
         return student

@@ -22,4 +22,5 @@ class HardLabels:
 
     @hookimpl
     def refine(self, targets: Targets) -> Targets:
+        """One-hot `probs`."""
         return replace(targets, probs=harden(targets.probs))

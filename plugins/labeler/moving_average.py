@@ -66,9 +66,11 @@ class MovingAverage:
 
     @hookimpl
     def average(self, student: nn.Module) -> nn.Module:
+        """A copy of the student, where the average starts."""
         return frozen_copy(student)
 
     @hookimpl
     def after_step(self, student: nn.Module, average: nn.Module, progress: Progress) -> None:
+        """The average follows the student."""
         decay = warmed_up(self.decay, progress.step) if self.warmup else self.decay
         move_average(average, student, decay, self.buffers)

@@ -16,4 +16,5 @@ class PreviousStudent:
 
     @hookimpl
     def make_teacher(self, previous: nn.Module | None) -> nn.Module | None:
+        """The generation before, or None."""
         return previous

@@ -30,4 +30,5 @@ class Sharpen:
 
     @hookimpl
     def refine(self, targets: Targets) -> Targets:
+        """Sharpened `probs`."""
         return replace(targets, probs=sharpen(targets.probs, self.temperature))

@@ -25,6 +25,7 @@ class SoftLabels:
 
     @hookimpl
     def label(self, batch: Batch, forward: Forward, on: tuple[str, ...]) -> Targets:
+        """The teacher's mean probabilities, all of them kept."""
         views = [view for view in on if view in batch.views]
         if not views:
             raise RecipeError(

@@ -47,6 +47,7 @@ class CrossEntropy:
 
     @hookimpl
     def loss(self, step: Step, forward: Forward, on: tuple[str, ...]) -> LossTerm:
+        """One term over all views of `on`."""
         logits = torch.cat([forward(view).logits for view in on])
         targets = [step.batch_of(view).targets_of(view, truth=self.to == "truth") for view in on]
         probs = torch.cat([target.probs for target in targets])

@@ -29,6 +29,7 @@ class MeanSquared:
 
     @hookimpl
     def loss(self, step: Step, forward: Forward, on: tuple[str, ...]) -> LossTerm:
+        """One term over all views of `on`."""
         logits = torch.cat([forward(view).logits for view in on])
         targets = [step.batch_of(view).targets_of(view) for view in on]
         probs, weight = (torch.cat([getattr(target, name) for target in targets]) for name in ("probs", "weight"))

@@ -34,6 +34,7 @@ class Accuracy:
 
     @hookimpl
     def measure(self, model: Classifier, data: Data, stored: Targets | None) -> dict[str, float]:
+        """Accuracies of what is there to measure."""
         numbers: dict[str, float | None] = {}
         for name in ("test", "validation"):
             images = data.splits.get(name)

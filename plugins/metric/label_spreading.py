@@ -61,6 +61,7 @@ class LabelSpreading:
 
     @hookimpl
     def measure(self, data: Data, progress: Progress) -> dict[str, float]:
+        """`label_spreading` at a generation's end, where the test images' classes are known."""
         if progress.step < progress.steps or data.test is None or not data.test.known:
             return {}
         known = np.flatnonzero(data.test.truth >= 0)

@@ -37,4 +37,5 @@ class Cosine:
 
     @hookimpl
     def scheduled(self, progress: Progress) -> float:
+        """The cosine at this step."""
         return cosine(progress.step, progress.steps, self.cycles, self.power, self.warmup_steps)

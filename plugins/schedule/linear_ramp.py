@@ -26,4 +26,5 @@ class LinearRamp:
 
     @hookimpl
     def scheduled(self, progress: Progress) -> float:
+        """The ramp's height at this step."""
         return linear_ramp(progress.fraction, self.fraction)

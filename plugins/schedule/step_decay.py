@@ -33,4 +33,5 @@ class StepDecay:
 
     @hookimpl
     def scheduled(self, progress: Progress) -> float:
+        """The stair of this step."""
         return step_decay(progress.step, self.rate, self.every, self.warmup_steps)
