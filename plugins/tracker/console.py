@@ -1,0 +1,209 @@
+"""What a run says to a person: a live view on a terminal, plain lines in a pipe, a table at the end."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import weakref
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from annotated_types import Ge
+from rich import console as rich_console
+from rich.console import ConsoleOptions, Group, RenderableType, RenderResult
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from sslkit import Event, hookimpl
+from sslkit.story import Story
+from sslkit.tables import SHOWN, Flow, count, is_number, percent, results, results_table
+
+NAMED = 10
+"Classes without a pseudo-label that are named one by one."
+WIDEST = 100
+"Columns of the progress bar at most."
+REFRESH = 0.1
+"Seconds between two drawings of the live view."
+
+
+class Screen:
+    """The live view: drawn anew from the story at each refresh, at whatever width the terminal then has."""
+
+    def __init__(self, story: Story) -> None:
+        self.story = story
+
+    def __rich_console__(self, console: rich_console.Console, options: ConsoleOptions) -> RenderResult:
+        story, parts = self.story, list[RenderableType]()
+        summary = story.summary()
+        if summary["generations"] or summary["baseline"]:
+            # A view taller than the terminal cannot be redrawn: older generations scroll off at the top.
+            room = max(1, console.height - 14)
+            parts += [Text(), results_table(summary, story.total, room)]
+        parts += [Text(), self.title(), self.bar(options.max_width), Flow(story.speed(), "green"), Flow(story.losses())]
+        if story.metrics:
+            parts.append(Flow(story.scores(story.metrics), "cyan"))
+        yield Group(*parts)
+
+    def title(self) -> RenderableType:
+        """Which model learns."""
+        story = self.story
+        name = story.name() if story.is_baseline or story.total == 1 else (
+            f"generation {story.generation + 1} of {story.total} · {story.name()}"
+        )  # fmt: skip
+        return Text.assemble((name, "bold"), (f" · {story.model()}" if story.model() else "", "dim"))
+
+    def bar(self, width: int) -> RenderableType:
+        """How far it is: with its pseudo-labels, then with its steps."""
+        story = self.story
+        done, total = story.labeling or (story.step, story.steps)
+        what = "labels" if story.labeling else "steps"
+        known = is_number(done) and is_number(total) and total > 0
+        grid = Table.grid(padding=(0, 1), expand=True)
+        grid.width = min(width, WIDEST)
+        grid.add_column(ratio=1)
+        grid.add_column(justify="right", no_wrap=True)
+        bar = ProgressBar(total=total if known else 1, completed=done if known else 0)
+        grid.add_row(bar, f"{count(done)}/{count(total)} {what}")
+        return grid
+
+
+class Output(rich_console.Console):
+    """A rich console that goes quiet, instead of ending the run, when its reader has gone away."""
+
+    def on_broken_pipe(self) -> None:
+        """`sslkit run ... | head`: the run goes on; what Python flushes at its end must not fail either."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@dataclass(eq=False, kw_only=True)
+class Console:
+    """Say what happens: a live view on a terminal, plain lines elsewhere, and a table of results at the end."""
+
+    style: Literal["auto", "plain"] = "auto"
+    "`auto` draws a live view where the output is a terminal; `plain` always prints lines."
+    every: Annotated[int, Ge(1)] = 100
+    "Steps between two plain lines."
+
+    def __post_init__(self) -> None:
+        self.story_ = Story()
+        self.output_: Output | None = None
+        self.live_: Live | None = None
+        self.said_: set[str] = set()
+        self.drawn_ = 0.0
+        self.line_ = (0, 0)
+
+    @hookimpl
+    def report(self, event: Event) -> None:
+        """Listen, then say it."""
+        self.story_.hear(event)
+        output = self.output_ = self.output_ or make_output()
+        try:
+            self._tell(output, event)
+        except OSError:  # say, a full disk under the log file: training is worth more than its log
+            output.quiet = True
+
+    def _tell(self, output: Output, event: Event) -> None:
+        if event.kind == "start":
+            self._start(output)
+        elif event.kind in ("end", "failure"):
+            self._stop()
+            self._finish(output, event)
+        elif self.live_:
+            self._draw(at_once=event.kind != "step" and event.values.get("done") == event.values.get("total"))
+            self._say_empty(output, event)
+        else:
+            self._line(output, event)
+            self._say_empty(output, event)
+
+    def _start(self, output: Output) -> None:
+        story = self.story_
+        output.print(Flow(story.heading(), "bold"))
+        # A baseline comes before its run, which then says what holds for both.
+        if not story.is_baseline:
+            output.print(Flow(story.sizes(), "dim"))
+        for word, style in (("warning", "yellow"), ("note", "dim")):
+            for message in [] if story.is_baseline and word == "note" else story.start.get(f"{word}s") or []:
+                self._say(output, f"{word}: {message}", style)
+        if self.style == "auto" and sys.stdout.isatty() and not output.is_dumb_terminal:
+            # Drawn at events, not by a thread: data workers are forked, and a fork must not meet a lock half-way.
+            live = self.live_ = Live(Screen(story), console=output, auto_refresh=False, transient=True)
+            live.start()
+            # Also where the process ends without a failure event: the terminal gets its cursor back.
+            weakref.finalize(self, live.stop)
+
+    def _stop(self) -> None:
+        if self.live_:
+            self.live_.stop()
+            self.live_ = None
+
+    def _draw(self, at_once: bool) -> None:
+        now = time.monotonic()
+        if self.live_ and (at_once or now - self.drawn_ >= REFRESH):
+            self.drawn_ = now
+            self.live_.refresh()
+
+    def _say(self, output: Output, message: str, style: str = "") -> None:
+        """A message, the first time it comes; in a pipe it is one line, whatever the width."""
+        if message not in self.said_:
+            self.said_.add(message)
+            output.print(Text(message, style=style), soft_wrap=not output.is_terminal)
+
+    def _say_empty(self, output: Output, event: Event) -> None:
+        empty = [str(name) for name in event.values.get("empty_classes") or []]
+        if event.kind == "labels" and empty:
+            names = ", ".join(empty[:NAMED]) + (f" and {len(empty) - NAMED} more" if len(empty) > NAMED else "")
+            self._say(output, f"{self.story_.name()}: no pseudo-label is kept for {names}", "yellow")
+
+    def _line(self, output: Output, event: Event) -> None:
+        """The plain line of an event, if it is worth one."""
+        pieces = self._pieces(event)
+        if pieces:
+            output.print(
+                Text(f"{self.story_.name()}: " + ", ".join(piece for piece in pieces if piece)), soft_wrap=True
+            )
+
+    def _pieces(self, event: Event) -> list[str]:
+        story, values = self.story_, event.values
+        at = f"step {count(story.step)}/{count(story.steps)}"
+        if event.kind == "labels" and "kept_share" in values:
+            right = values.get("pseudo_label_accuracy")
+            kept = f"{percent(values['kept_share'])} kept"
+            return [f"{count(values.get('total'))} images labeled", kept, f"{percent(right)} right" if right else ""]
+        if event.kind == "step" and self._line_is_due(event):
+            return [at, *story.losses(), *story.speed()]
+        if event.kind == "evaluation" and story.step < story.steps:  # the last one is its generation's
+            return [at, *story.scores(story.metrics)]
+        if event.kind == "generation":
+            own = {name: values.get(name) for name in SHOWN}
+            return ["done", *story.scores(own | (values.get("metrics") or {}))]
+        return []
+
+    def _line_is_due(self, event: Event) -> bool:
+        """The first line after every so many steps, and a generation's last."""
+        at = event.progress
+        line = (at.generation, at.step // self.every)
+        last = self.line_ if self.line_[0] == at.generation else (at.generation, 0)
+        self.line_ = line
+        return line > last or at.step == at.steps
+
+    def _finish(self, output: Output, event: Event) -> None:
+        story = self.story_
+        if event.kind == "failure":
+            if story.generations:
+                output.print(results_table(story.summary(), story.total))
+            word = "stopped" if event.values.get("reason") == "interrupted" else "failed"
+            output.print(f"{word}: {story.name()}, step {count(story.step)}/{count(story.steps)}", soft_wrap=True)
+        elif not story.is_baseline:
+            output.print()
+            output.print(results(event.values.get("summary") or story.summary(), event.values.get("folder")))
+
+
+def make_output() -> Output:
+    """A console on today's stdout. A character that its encoding lacks becomes a question mark, not an error."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")
+    return Output(highlight=False, markup=False, emoji=False)

@@ -1,0 +1,1 @@
+"""The commands of `sslkit`, one module each; `sslkit.cli` loads the one that is asked for."""

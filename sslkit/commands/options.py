@@ -1,0 +1,30 @@
+"""Options that several commands take, and what their values mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+recipe_argument = click.argument("recipe", required=False)
+set_option = click.option(
+    "--set",
+    "settings",
+    metavar="PATH=VALUE",
+    multiple=True,
+    help="Change a key of the recipe, e.g. `--set steps=500` or `--set labeler.confidence.threshold=0.5`; repeatable.",
+)
+device_option = click.option(
+    "--device", metavar="NAME", help="Where to compute: cpu, cuda, cuda:1, mps. By default a GPU if there is one."
+)
+
+
+def overrides(settings: Sequence[str]) -> dict[str, Any]:
+    """`["labeler.confidence.threshold=0.5"]` -> `{"labeler.confidence.threshold": 0.5}`; the last one counts.
+
+    Raises `RecipeError` for what is no PATH=VALUE.
+    """
+    from ..recipe import parse_set  # with pydantic: not for `--help`
+
+    return dict(parse_set(setting) for setting in settings)
