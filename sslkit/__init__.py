@@ -12,8 +12,24 @@ if TYPE_CHECKING:
     from .errors import SslkitError
     from .runs import Run, run
     from .types import (
-        Batch, Classifier, Data, Event, Facts, Forward, Image, Images, Keys, Labeled, LossTerm, Outputs, Progress, Step,
-        Targets, Transform, View, ViewSpec,
+        Batch,
+        Classifier,
+        Data,
+        Event,
+        Facts,
+        Forward,
+        Image,
+        Images,
+        Keys,
+        Labeled,
+        LossTerm,
+        Outputs,
+        Progress,
+        Step,
+        Targets,
+        Transform,
+        View,
+        ViewSpec,
     )  # fmt: skip
 
 _HOMES = {

@@ -49,7 +49,9 @@ def committed(target: Path) -> Iterator[Path]:
     except (OSError, SafetensorError) as error:
         shutil.rmtree(aside, ignore_errors=True)
         if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
-            raise RunError(f"the disk is full: {target} could not be written. What was saved before is unharmed") from error
+            raise RunError(
+                f"the disk is full: {target} could not be written. What was saved before is unharmed"
+            ) from error
         raise RunError(f"{target} could not be written ({error}). What was saved before is unharmed") from error
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)

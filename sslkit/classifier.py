@@ -10,12 +10,8 @@ from torch import Tensor
 
 from .loader import ViewMaker
 from .network import Network
+from .streams import to_floats
 from .types import Images, Outputs
-
-
-def to_floats(images: Tensor, device: torch.device) -> Tensor:
-    """(N, H, W, C) uint8 -> (N, C, H, W) floats in 0-1 on `device`."""
-    return images.to(device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255).contiguous()
 
 
 def chunks(images: Images, view: ViewMaker, rows: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -31,7 +27,8 @@ class NetworkClassifier:
     def __init__(
         self, network: Network, decide: Callable[[Outputs], Tensor], view: ViewMaker, device: torch.device, rows: int
     ) -> None:
-        self.network, self.decide, self.view, self.device, self.rows = network, decide, view, device, rows
+        self.network: Network = network
+        self.decide, self.view, self.device, self.rows = decide, view, device, rows
         self._known: dict[int, tuple[Images, Tensor]] = {}
 
     def __call__(self, images: Images) -> Tensor:

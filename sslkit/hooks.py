@@ -8,30 +8,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import pluggy
 from torch import Tensor, nn
 
-from .errors import PluginError, RecipeError, SslkitError
+from .answers import Call, check_targets, checked
+from .errors import RecipeError, SslkitError
 from .hookspecs import SECTIONS, AnyHooks
 from .recipe.model import Entry
 from .types import (
-    Batch, Classifier, Data, Event, Facts, Forward, Labeled, LossTerm, Outputs, Progress, Step, Targets, Transform,
+    Batch,
+    Classifier,
+    Data,
+    Event,
+    Facts,
+    Forward,
+    Labeled,
+    LossTerm,
+    Outputs,
+    Progress,
+    Step,
+    Targets,
+    Transform,
     ViewSpec,
 )  # fmt: skip
-
-
-class Call(NamedTuple):
-    """One plugin's implementation of one hook."""
-
-    entry: Entry
-    function: Callable[..., Any]
-    arguments: tuple[str, ...]
-
-    def fail(self, hook: str, problem: str) -> PluginError:
-        """The error to raise: plugin, hook, what was expected."""
-        return PluginError(f"[{self.entry.section}] {self.entry.name}: hook `{hook}` {problem}")
 
 
 class Hooks:
@@ -62,9 +63,9 @@ class Hooks:
         """What one plugin answers, with its own key and views."""
         given = {name: arguments.get(name) for name in call.arguments}
         if "progress" in given:
-            given["progress"] = replace(given["progress"], plugin=call.entry.name)
+            given["progress"] = replace(arguments["progress"], plugin=call.entry.name)
         if "on" in given:
-            given["on"] = arguments["on"] if "on" in arguments else call.entry.on
+            given["on"] = arguments.get("on", call.entry.on)
         try:
             return call.function(**given)
         except SslkitError:
@@ -73,7 +74,11 @@ class Hooks:
             raise call.fail(hook, f"raised {type(error).__name__}: {error}") from error
 
     def _collect(
-        self, hook: str, expected: type | tuple[type, ...], where: Callable[[Entry], bool] | None = None, **arguments: Any
+        self,
+        hook: str,
+        expected: type | tuple[type, ...],
+        where: Callable[[Entry], bool] | None = None,
+        **arguments: Any,
     ) -> Iterator[tuple[Call, Any]]:
         for call in self._calls[hook]:
             if where is None or where(call.entry):
@@ -88,14 +93,14 @@ class Hooks:
             return answer
         return default
 
-    def _fold(
-        self, hook: str, name: str, value: Any, where: Callable[[Entry], bool] | None = None, **arguments: Any
-    ) -> Any:
-        """Each plugin gets the last one's answer."""
+    def _fold(self, hook: str, name: str, value: Any, where: Callable[[Entry], bool] | None = None, **more: Any) -> Any:
+        """Each plugin gets the last one's answer, and answers the same kind and shape of thing."""
         for call in self._calls[hook]:
             if where is None or where(call.entry):
-                answer = checked(call, hook, self._answer(call, hook, {**arguments, name: value}), type(value))
-                check_shape(call, hook, value, answer)
+                answer = checked(call, hook, self._answer(call, hook, {**more, name: value}), type(value))
+                if isinstance(value, Tensor) and answer.shape != value.shape:
+                    expected = tuple(value.shape)
+                    raise call.fail(hook, f"answered shape {tuple(answer.shape)}; {expected} was expected")
                 value = answer
         return value
 
@@ -149,15 +154,18 @@ class Hooks:
 
     def perturb_batch(self, images: Tensor, view: ViewSpec, progress: Progress) -> Tensor:
         """Images of one view after every plugin on it."""
-        where = (lambda e: view.name in e.on) if self._calls["perturb_batch"] else None
-        result: Tensor = self._fold("perturb_batch", "images", images, where, view=view, progress=progress)
+        result: Tensor = self._fold(
+            "perturb_batch", "images", images, lambda e: view.name in e.on, view=view, progress=progress
+        )
         return result
 
     def mix(self, step: Step) -> Step:
         """The step after mixing."""
         for call in self._calls["mix"]:
             on = tuple(view for view in call.entry.on if any(view in batch.views for batch in step.batches))
-            step = checked(call, "mix", self._answer(call, "mix", dict(step=step, on=on, progress=step.progress)), Step)
+            step = checked(
+                call, "mix", self._answer(call, "mix", {"step": step, "on": on, "progress": step.progress}), Step
+            )
         return step
 
     def average(self, student: nn.Module) -> nn.Module | None:
@@ -179,7 +187,9 @@ class Hooks:
         for call in self._calls["label"]:
             if call.entry.when in (None, timing):
                 on = tuple(view for view in call.entry.on if view in batch.views)
-                answer = self._answer(call, "label", dict(batch=batch, forward=forward, progress=progress, on=on))
+                answer = self._answer(
+                    call, "label", {"batch": batch, "forward": forward, "progress": progress, "on": on}
+                )
                 targets: Targets = checked(call, "label", answer, Targets)
                 check_targets(call, "label", targets, len(batch.index))
                 return targets
@@ -191,7 +201,7 @@ class Hooks:
         """Targets after every filter and refinement of this timing."""
         for call in self._calls["refine"]:
             if call.entry.when in (None, timing):
-                arguments = dict(targets=targets, batch=batch, forward=forward, progress=progress)
+                arguments = {"targets": targets, "batch": batch, "forward": forward, "progress": progress}
                 rows = len(targets.index)
                 targets = checked(call, "refine", self._answer(call, "refine", arguments), Targets)
                 check_targets(call, "refine", targets, rows)
@@ -211,7 +221,9 @@ class Hooks:
         for call, answer in answers:
             for term in answer if isinstance(answer, list) else [answer]:
                 if term.value.ndim:
-                    raise call.fail("loss", f"answers a value of shape {tuple(term.value.shape)}; a scalar was expected")
+                    raise call.fail(
+                        "loss", f"answers a value of shape {tuple(term.value.shape)}; a scalar was expected"
+                    )
                 name = f"{call.entry.name}.{term.name}" if term.name else call.entry.name
                 terms.append(LossTerm(term.value, term.weight, name))
         return terms
@@ -253,10 +265,10 @@ class Hooks:
         self, step: Step, forward: Forward, student: nn.Module, average: nn.Module | None, teacher: nn.Module | None
     ) -> None:
         """The student has moved."""
-        if self._calls["after_step"]:
-            arguments = dict(step=step, forward=forward, student=student, average=average, teacher=teacher)
-            for _ in self._collect("after_step", type(None), progress=step.progress, **arguments):
-                pass
+        models = {"student": student, "average": average, "teacher": teacher}
+        for call in self._calls["after_step"]:
+            arguments = {"step": step, "forward": forward, "progress": step.progress, **models}
+            checked(call, "after_step", self._answer(call, "after_step", arguments), type(None))
 
     def measure(
         self, model: Classifier, data: Data, stored: Targets | None, baseline: Classifier | None, progress: Progress
@@ -283,30 +295,3 @@ class Hooks:
         for entry in self.entries:
             if entry.name in state and (trackers or entry.section != "tracker"):
                 entry.plugin.load_state_dict(state[entry.name])
-
-
-def checked(call: Call, hook: str, answer: Any, expected: type | tuple[type, ...]) -> Any:
-    """The answer, if it is of the type that the hook promises."""
-    if isinstance(answer, expected):
-        return answer
-    kinds = expected if isinstance(expected, tuple) else (expected,)
-    names = " or ".join("nothing" if kind is type(None) else kind.__name__ for kind in kinds)
-    raise call.fail(hook, f"answered {type(answer).__name__}; {names} was expected")
-
-
-def check_shape(call: Call, hook: str, before: Any, after: Any) -> None:
-    """Images keep their shape."""
-    if isinstance(before, Tensor) and before.shape != after.shape:
-        raise call.fail(hook, f"answered shape {tuple(after.shape)}; {tuple(before.shape)} was expected")
-
-
-def check_targets(call: Call, hook: str, targets: Targets, rows: int) -> None:
-    """Targets have one row per image, and no gradient flows through them."""
-    for name in Targets.columns:
-        column = getattr(targets, name)
-        if len(column) != rows or column.ndim != (2 if name in ("raw", "probs") else 1):
-            shape = f"({rows}, classes)" if name in ("raw", "probs") else f"({rows},)"
-            raise call.fail(hook, f"answered `{name}` of shape {tuple(column.shape)}; {shape} was expected")
-        if column.requires_grad:
-            raise call.fail(hook, f"answered `{name}` with a gradient; targets are constants: detach it")
-

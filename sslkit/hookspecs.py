@@ -26,7 +26,7 @@ parameter with a default is refused (pluggy would never fill it).
 Every hook that draws random numbers takes `progress` and draws from it alone. `on` holds the names of the views that the
 plugin's table names (a stream there stands for all of its views).
 """
-# ruff: noqa: D102 - the first line of each docstring gives result and kind
+
 
 from __future__ import annotations
 
@@ -38,8 +38,20 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from .types import (
-        Batch, Classifier, Data, Event, Facts, Forward, Labeled, LossTerm, Outputs, Progress, Step, Targets,
-        Transform, ViewSpec,
+        Batch,
+        Classifier,
+        Data,
+        Event,
+        Facts,
+        Forward,
+        Labeled,
+        LossTerm,
+        Outputs,
+        Progress,
+        Step,
+        Targets,
+        Transform,
+        ViewSpec,
     )  # fmt: skip
 
 hookspec = pluggy.HookspecMarker("sslkit")
@@ -105,7 +117,9 @@ class LabelerHooks:
         """Slot. A student is built: the moving average that accompanies it. It is then what is evaluated and teaches."""
 
     @hookspec
-    def make_teacher(self, student: nn.Module, average: nn.Module | None, previous: nn.Module | None) -> nn.Module | None:
+    def make_teacher(
+        self, student: nn.Module, average: nn.Module | None, previous: nn.Module | None
+    ) -> nn.Module | None:
         """Slot for each label timing. Generation start. `previous`: the finished generation's model, None in the first."""
 
     @hookspec

@@ -1,5 +1,6 @@
 """What training says of itself: averaged losses, speed, how long the model waited for data. It never waits for a GPU
-but when a line is due."""
+but when a line is due.
+"""
 
 from __future__ import annotations
 
@@ -98,5 +99,9 @@ class Journal:
 
     def totals(self) -> dict[str, Any]:
         """Time-like figures of the whole generation."""
-        return {"seconds": time.perf_counter() - self.began, "waited": self.waited, "worked": self.worked, **self._timing()}
-
+        return {
+            "seconds": time.perf_counter() - self.began,
+            "waited": self.waited,
+            "worked": self.worked,
+            **self._timing(),
+        }

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 from .artifacts import committed, damage, load_tree, save_tree
+from .classifier import chunks
 from .errors import RunError
-from .types import Targets
+from .forward import LabelForward
+from .state import State
+from .streams import make_batch, make_view
+from .types import Data, Progress, Step, Targets
+
+if TYPE_CHECKING:
+    from .session import Session
 
 SHARD = 1_000_000
 "Rows of a shard."
 FORMAT = 1
 
 
-def save_labels(folder: Path, stored: Targets, classes: tuple[str, ...], provenance: dict[str, Any], state: dict[str, Any]) -> None:
+def save_labels(
+    folder: Path, stored: Targets, classes: tuple[str, ...], provenance: dict[str, Any], state: dict[str, Any]
+) -> None:
     """Shards of `Targets` columns with `label` and `confidence`, a manifest, and the plugin state that refining left.
 
     Labels and state are committed together: labels are never made twice, so the state must not be lost.
@@ -31,7 +40,10 @@ def save_labels(folder: Path, stored: Targets, classes: tuple[str, ...], provena
             columns = {name: getattr(rows, name).contiguous() for name in Targets.columns}
             # Equal columns share memory (raw and probs, before refining): safetensors wants copies.
             columns = {name: column.clone() for name, column in columns.items()}
-            save_file({**columns, "label": rows.label, "confidence": rows.confidence}, aside / f"shard-{number:05}.safetensors")
+            save_file(
+                {**columns, "label": rows.label, "confidence": rows.confidence},
+                aside / f"shard-{number:05}.safetensors",
+            )
             shards.append({"file": f"shard-{number:05}.safetensors", "rows": len(rows.index)})
         manifest = {
             "format": FORMAT,
@@ -63,3 +75,58 @@ def load_labels(folder: Path) -> tuple[Targets, dict[str, Any], dict[str, Any]]:
                 parts[name].append(tensors.get_tensor(name))
     columns = [part[0] if len(part) == 1 else torch.cat(part) for part in parts.values()]
     return Targets(*columns), manifest, load_tree(folder, "plugins")
+
+
+def pool_labels(state: State, session: Session, resumed: bool) -> None:
+    """The pool's labels: made once and stored with the plugin state that making them left; never made again."""
+    if state.teachers.get("pool") is None or session.data.unlabeled is None:
+        return
+    folder = session.run.folder / "labels" / f"generation-{state.cfg.index}"
+    if folder.exists():
+        state.stored, _, plugins = load_labels(folder)
+        if not resumed:
+            state.hooks.load_state(plugins)
+    else:
+        state.stored = label_pool(state, session)
+        provenance = session.run.provenance(state)
+        save_labels(folder, state.stored, session.data.classes, provenance, state.hooks.state())
+    if not resumed:
+        state.hooks.report("labels", state.progress, **labels_report(state.stored, session.data))
+
+
+def label_pool(state: State, session: Session) -> Targets:
+    """Every unlabeled image seen once by the teacher, then refined as a whole."""
+    images, rows = session.data.unlabeled, session.recipe.settings.label_batch
+    assert images is not None
+    on = [v for e in state.hooks.entries if e.section == "labeler" and e.when != "step" for v in e.on]
+    makers = [make_view(state, name, "unlabeled") for name in dict.fromkeys(on)]
+    total = -(-len(images) // rows)
+    parts: list[Targets] = []
+    for number, chunk in enumerate(zip(*(chunks(images, maker, rows) for maker in makers), strict=True)):
+        views = {maker.spec.name: made for maker, (_, made) in zip(makers, chunk, strict=True)}
+        progress = Progress(state.seed, state.cfg.index, number, total)
+        batch = make_batch(
+            state, "unlabeled", {"index": chunk[0][0], "position": chunk[0][0], "views": views}, progress
+        )
+        ask = LabelForward(state.forward(Step(batch, None, progress), "pool"), state.hooks.decide)
+        parts.append(state.hooks.label("pool", batch, ask, progress).to(torch.device("cpu")))
+        state.hooks.report("labels", state.progress, done=int(chunk[0][0][-1]) + 1, total=len(images))
+        if stop := session.stop():
+            raise session.run.interrupted(stop)
+    targets = Targets(*(torch.cat([getattr(part, name) for part in parts]) for name in Targets.columns))
+    return state.hooks.refine("pool", targets, None, None, state.progress)
+
+
+def labels_report(stored: Targets, data: Data) -> dict[str, Any]:
+    """What is said of a pool's labels."""
+    assert data.unlabeled is not None
+    kept, truth = stored.kept, torch.as_tensor(data.unlabeled.truth)
+    judged = kept & (truth >= 0)
+    per_class = torch.bincount(stored.label[kept], minlength=len(data.classes))
+    return {
+        "done": len(kept),
+        "total": len(kept),
+        "kept_share": kept.double().mean().item(),
+        "pseudo_label_accuracy": (stored.label == truth)[judged].double().mean().item() if judged.any() else None,
+        "empty_classes": [name for name, count in zip(data.classes, per_class.tolist(), strict=True) if not count],
+    }

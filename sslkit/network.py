@@ -117,7 +117,7 @@ def fit_channels(values: list[float], channels: int) -> list[float]:
 
 
 def timm_model(table: ModelTable, kwargs: dict[str, Any], hooks: Hooks) -> nn.Module:
-    """timm's factory, its failures said in the recipe's terms."""
+    """Timm's factory, its failures said in the recipe's terms."""
     import timm
 
     kwargs = {**table.options, **kwargs}

@@ -15,7 +15,7 @@ from .forward import Forward, Models, plan_passes
 from .hooks import Hooks
 from .network import Network, build_network, image_size
 from .randomness import key, seed_torch
-from .recipe.model import CLEAN, Entry, Generation, OptimizerTable, PassTable
+from .recipe.model import CLEAN, Entry, Generation, OptimizerTable, PassTable, Recipe
 from .types import Data, Facts, Labeled, LossTerm, Progress, Step, Targets, ViewSpec
 
 
@@ -153,7 +153,7 @@ class State:
 
 
 def make_optimizer(table: OptimizerTable, model: nn.Module) -> torch.optim.Optimizer:
-    """timm's factory, its complaints said in the recipe's terms."""
+    """Timm's factory, its complaints said in the recipe's terms."""
     from timm.optim import create_optimizer_v2
 
     options = {"momentum": table.momentum, **table.options}
@@ -182,7 +182,12 @@ def facts_of(cfg: Generation, data: Data, device: torch.device) -> Facts:
 
 
 def fresh_state(
-    cfg: Generation, entries: list[Entry], facts: Facts, seed: int, previous: Network | None, last: dict[str, Any] | None
+    cfg: Generation,
+    entries: list[Entry],
+    facts: Facts,
+    seed: int,
+    previous: Network | None,
+    last: dict[str, Any] | None,
 ) -> State:
     """A generation at its step 0. `previous`: the finished generation's model; `last`: its final tree."""
     hooks = Hooks(entries)
@@ -209,7 +214,9 @@ def as_network(module: nn.Module | None) -> Network | None:
     """Averages and teachers are networks: the student's copy, or an earlier one."""
     if module is None or isinstance(module, Network):
         return module
-    raise RecipeError(f"a teacher or average is {type(module).__name__}; a copy of the student, or `previous`, was expected")
+    raise RecipeError(
+        f"a teacher or average is {type(module).__name__}; a copy of the student, or `previous`, was expected"
+    )
 
 
 def fit_into(student: Network, previous: Network) -> None:
@@ -221,3 +228,13 @@ def fit_into(student: Network, previous: Network) -> None:
             f'init = "previous": the previous generation\'s model does not fit this one ({error}). '
             'Keep [model] as it was, or start from scratch: init = "scratch"'
         ) from error
+
+
+def plugins_of(cfg: Generation) -> Hooks:
+    """A generation's plugins for those who only ask: without the trackers, which would be told."""
+    return Hooks([entry for entry in cfg.entries() if entry.section != "tracker"])
+
+
+def open_data(recipe: Recipe) -> Data:
+    """The recipe's data; raises what the data plugin raises."""
+    return plugins_of(recipe.generations[0]).open_data(Progress(recipe.settings.seed))

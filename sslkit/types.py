@@ -25,7 +25,9 @@ class Transform(Protocol):
     of any size instead and replaces the view's resize and centre crop; a view has one of them at most.
     """
 
-    def __call__(self, images: Any, keys: Keys) -> Image: ...
+    def __call__(self, images: Any, keys: Keys) -> Image:
+        """(N, H, W, C) uint8 -> (N, H, W, C) uint8."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,9 @@ class Forward(Protocol):
     Without a model's name it answers with the teacher inside `label`, with the student elsewhere.
     """
 
-    def __call__(self, view: str | View, model: str | None = None) -> Outputs: ...
+    def __call__(self, view: str | View, model: str | None = None) -> Outputs:
+        """One model's answer to one view."""
+        ...
 
 
 @dataclass(eq=False)
@@ -277,7 +281,10 @@ class Labeled:
 class Classifier(Protocol):
     """A trained model as metrics see it: un-noised, on running statistics."""
 
-    network: nn.Module  # (N, C, H, W) floats in 0-1 -> `Outputs`, differentiable
+    @property
+    def network(self) -> nn.Module:
+        """(N, C, H, W) floats in 0-1 -> `Outputs`, differentiable."""
+        ...
 
     def __call__(self, images: Images) -> Tensor:
         """(N, K) probabilities of a whole split, on the CPU; made once per evaluation, however many ask."""

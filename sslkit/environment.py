@@ -1,0 +1,87 @@
+"""Where a run takes place: the device, the versions, the signals, the arithmetic."""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import Any
+
+import torch
+import torch.utils.deterministic as deterministic
+
+from . import __version__
+from .errors import RunError
+from .recipe.model import Recipe
+from .types import Data
+
+
+def choose_device(name: str | None) -> torch.device:
+    """The device asked for, or the best there is."""
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        there = ["cpu"] + ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
+        reason = str(error).splitlines()[0]
+        raise RunError(f"--device {name} is not to be had here ({reason}); there is: {', '.join(there)}") from error
+    return device
+
+
+def environment(device: torch.device, data: Data, recipe: Recipe) -> dict[str, Any]:
+    """What the promise of equal bits depends on, beside the recipe."""
+    packages = ("torch", "timm", "numpy", "opencv-python-headless", "albumentations")
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    return {
+        "sslkit": __version__,
+        "python": platform.python_version(),
+        **{package: version(package) for package in packages},
+        "device": f"{device.type} {name}",
+        "threads": torch.get_num_threads(),
+        "precision": recipe.settings.precision,
+        "label_batch": recipe.settings.label_batch,
+        "images": {name: len(images) for name, images in data.splits.items()},
+        "data": data.fingerprint(),
+    }
+
+
+@contextmanager
+def stop_signals() -> Iterator[Callable[[], str | None]]:
+    """Ctrl-C and SIGTERM ask politely: the run saves itself at the next step. A second Ctrl-C does not wait."""
+    asked: list[str] = []
+
+    def ask(number: int, _: Any) -> None:
+        if asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        asked.append(signal.Signals(number).name)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None
+        return
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: asked[0] if asked else None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def determinism(on: bool) -> Iterator[None]:
+    """Deterministic algorithms for the time of a run."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled(), deterministic.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(on)
+    # It would write zeros into every new tensor, and nothing here reads what it has not written.
+    deterministic.fill_uninitialized_memory = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        deterministic.fill_uninitialized_memory = before[1]

@@ -1,0 +1,219 @@
+"""The run folder: what was run, how far it is, what came out. Everything in it is TOML, JSON or safetensors."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from . import __version__
+from .artifacts import committed, damage, load_tree, save_tree, write_atomic
+from .checkpoint import Checkpoints
+from .errors import Interrupted, RunError
+from .labels import load_labels
+from .network import Network, build_network
+from .recipe import load
+from .recipe.model import Recipe
+from .state import State, facts_of, open_data, plugins_of
+from .types import Data, Targets
+
+if TYPE_CHECKING:
+    from .session import Session
+
+SUMMARY = "summary.json"
+RECIPE = "recipe.toml"
+
+
+class Run:
+    """A run folder: what was run, how far it is, what came out."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.warnings: list[str] = []
+        self.checkpoints = Checkpoints(self.folder / "checkpoints", self.warnings.append)
+        self.environment: dict[str, Any] = {}
+        self.seconds = 0.0
+
+    # What a user reads --------------------------------------------------------------------------------------------
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """`summary.json`; its `status` says whether the run is finished."""
+        path = self.folder / SUMMARY
+        try:
+            summary: dict[str, Any] = json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise RunError(f"{path} cannot be read ({error}): is {self.folder} a run folder?") from error
+        return summary
+
+    def recipe(self) -> Recipe:
+        """The resolved recipe that was run."""
+        path = self.folder / RECIPE
+        if not path.is_file():
+            raise RunError(f"{self.folder} is no run folder: it has no {RECIPE}")
+        return load(path)
+
+    def labels(self, generation: int) -> Targets:
+        """The pseudo-labels that taught a generation."""
+        folder = self.folder / "labels" / f"generation-{generation}"
+        if not folder.is_dir():
+            raise RunError(f"{self.folder} keeps no pseudo-labels for generation {generation}")
+        return load_labels(folder)[0]
+
+    def model(self, generation: int = -1) -> torch.nn.Module:
+        """A finished generation's model (its average where one was kept), ready to predict: `model(images).logits`.
+
+        (N, C, H, W) floats in 0-1 in, `Outputs` out. Negative numbers count from the last finished generation.
+        """
+        recipe = self.recipe()
+        finished = len(list((self.folder / "models").glob("generation-*")))
+        index = generation if generation >= 0 else finished + generation
+        if not 0 <= index < finished:
+            raise RunError(f"{self.folder} has {finished} finished generations; there is no generation {generation}")
+        return self.network(index, recipe, open_data(recipe), torch.device("cpu"))
+
+    # What the loop asks for ---------------------------------------------------------------------------------------
+
+    def network(self, generation: int, recipe: Recipe, data: Data, device: torch.device) -> Network:
+        """A finished generation's evaluated model, from its artifact, frozen and un-noised."""
+        cfg = recipe.generations[generation]
+        folder = self.folder / "models" / f"generation-{generation}"
+        problem = damage(folder)
+        if problem:
+            raise RunError(f"the model in {folder} is damaged ({problem})")
+        tree = load_tree(folder, "model")
+        network = build_network(cfg, plugins_of(cfg), facts_of(cfg, data, device))
+        network.load_state_dict(tree["average"] or tree["student"])
+        network.requires_grad_(False)
+        network.set_mode(noise=False, batch_norm="running", write_stats=False)
+        return network
+
+    def announce(self, state: State, session: Session, resumed: bool) -> None:
+        """The start event; warnings were gathered while restoring."""
+        recipe, data = session.recipe, session.data
+        generations = recipe.generations
+        state.hooks.report(
+            "start",
+            state.progress,
+            recipe=recipe.name,
+            folder=str(self.folder),
+            role=role_of(self.folder),
+            resumed=resumed,
+            generations=len(generations),
+            steps=[cfg.settings.steps for cfg in generations],
+            sizes=state.facts.sizes,
+            classes=len(data.classes),
+            model=[cfg.model.name if cfg.model else "plugin" for cfg in generations],
+            notes=[*data.notes, *self.notes(state)],
+            warnings=[*recipe.warnings, *self.warnings],
+            device=str(session.device),
+        )
+        if session.baseline_entry:
+            state.hooks.report("baseline", state.progress, **session.baseline_entry)
+
+    def notes(self, state: State) -> list[str]:
+        """What a generation without a teacher leaves out."""
+        if state.teaches:
+            return []
+        return ["generation 0 has no teacher: its unlabeled stream, and losses on it, are off"]
+
+    def provenance(self, state: State) -> dict[str, Any]:
+        """Where a pool's labels come from."""
+        teacher = self.folder / "models" / f"generation-{state.cfg.index - 1}" / "checksums.json"
+        sums = json.loads(teacher.read_text()) if teacher.is_file() else {}
+        recipe = self.recipe()
+        return {
+            "generation": state.cfg.index,
+            "teacher": {"generation": state.cfg.index - 1, "sha256": sums.get("model.safetensors")},
+            "recipe": recipe.hash,
+            "seed": state.seed,
+            "sslkit": __version__,
+        }
+
+    def save(self, state: State, session: Session, entry: dict[str, Any] | None) -> None:
+        """A checkpoint of this very step."""
+        tree = {
+            "generation": state.cfg.index,
+            "step": state.step,
+            "recipe": session.recipe.hash,
+            "environment": self.environment,
+            "seconds": self.elapsed(session),
+            "entry": entry,
+            "state": state.tree(),
+        }
+        self.checkpoints.save(state.cfg.index, state.step, tree)
+
+    def restore(self, session: Session) -> dict[str, Any] | None:
+        """The newest whole checkpoint; what differs from when it was made is said."""
+        saved = self.checkpoints.newest()
+        if saved is None:
+            return None
+        self.seconds = saved["seconds"]
+        for name, was in saved["environment"].items():
+            now = self.environment.get(name)
+            if was != now and name == "images":
+                raise RunError(f"the data of {self.folder} has changed: its splits had {was} images, and have {now}")
+            if was != now:
+                self.warnings.append(f"{name} was {was}, is {now}: the resumed run may differ in its bits")
+        return saved
+
+    def keep_model(self, state: State, entry: dict[str, Any]) -> None:
+        """The finished generation's artifact: raw and averaged weights, and a card."""
+        folder = self.folder / "models" / f"generation-{state.cfg.index}"
+        average = None if state.average is None else state.average.state_dict()
+        with committed(folder) as aside:
+            save_tree(aside, "model", {"student": state.student.state_dict(), "average": average})
+            if state.selected:
+                save_tree(aside, "selected", state.selected)
+            card = {**entry, "classes": list(state.facts.classes), "image_size": state.facts.image_size,
+                    "channels": state.facts.channels, "seed": state.seed}  # fmt: skip
+            (aside / "card.json").write_text(json.dumps(card, indent=1))
+
+    def entries(self) -> list[dict[str, Any]]:
+        """The summary's entries of the finished generations."""
+        cards = sorted((self.folder / "models").glob("generation-*/card.json"), key=_number)
+        return [{k: v for k, v in json.loads(card.read_text()).items() if k not in CARD_KEYS} for card in cards]
+
+    def finish(self, state: State, session: Session) -> dict[str, Any]:
+        """The summary of a finished run."""
+        summary = self.write_summary(session, "finished")
+        state.hooks.report("end", state.progress, summary=summary, folder=str(self.folder))
+        return summary
+
+    def write_summary(self, session: Session, status: str) -> dict[str, Any]:
+        """Everything that is known so far."""
+        summary = {
+            "generations": self.entries(),
+            "baseline": session.baseline_entry,
+            "seed": session.recipe.settings.seed,
+            "status": status,
+            "wall_seconds": self.elapsed(session),
+            "recipe": session.recipe.name,
+            "recipe_hash": session.recipe.hash,
+        }
+        write_atomic(self.folder / SUMMARY, json.dumps(summary, indent=1))
+        return summary
+
+    def elapsed(self, session: Session) -> float:
+        """Seconds spent on this run, earlier sittings included."""
+        return self.seconds + time.perf_counter() - session.began
+
+    def interrupted(self, why: str) -> Interrupted:
+        """What to say when a run is asked to stop."""
+        folder = self.folder.parent if role_of(self.folder) == "baseline" else self.folder
+        return Interrupted(f"stopped by {why}; everything is saved. Go on with:\n    sslkit run --resume {folder}")
+
+
+CARD_KEYS = ("classes", "image_size", "channels", "seed")
+
+
+def role_of(folder: Path) -> str:
+    """A baseline is a run inside its run."""
+    return "baseline" if folder.name == "baseline" else "run"
+
+
+def _number(path: Path) -> int:
+    return int(path.parent.name.rpartition("-")[2])
