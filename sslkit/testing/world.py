@@ -11,9 +11,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .network import Network
-from .types import (
-    Batch, Data, Event, Facts, Image, Images, Labeled, LossTerm, Outputs, Progress, Step, Targets, View, ViewSpec,
+from ..network import Network
+from ..types import (
+    Batch,
+    Data,
+    Event,
+    Facts,
+    Image,
+    Images,
+    Labeled,
+    LossTerm,
+    Outputs,
+    Progress,
+    Step,
+    Targets,
+    View,
+    ViewSpec,
 )  # fmt: skip
 
 CLASSES = ("ant", "bee", "cat")
@@ -27,7 +40,9 @@ class TinyModel(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(3, 5, 3, 2), nn.BatchNorm2d(5), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.body = nn.Sequential(
+            nn.Conv2d(3, 5, 3, 2), nn.BatchNorm2d(5), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        )
         self.head = nn.Linear(5, len(CLASSES))
 
     def get_classifier(self) -> nn.Module:
@@ -104,8 +119,9 @@ class World:
     def data(self) -> Data:
         """Every split, images of noise."""
         labeled = self.images("labeled", np.arange(6) % 3)
-        splits = {name: self.images(name, self.random.integers(0, 3, 12)) for name in ("unlabeled", "validation", "test")}
-        return Data(CLASSES, labeled, **splits)
+        names = ("unlabeled", "validation", "test")
+        unlabeled, validation, test = (self.images(name, self.random.integers(0, 3, 12)) for name in names)
+        return Data(CLASSES, labeled, unlabeled, validation, test)
 
     def images(self, name: str, truth: NDArray[np.int64]) -> Images:
         """A split of random images."""
@@ -155,9 +171,9 @@ class World:
         """Passes of a step."""
         return TinyForward(step, self.models, labeling)
 
-    def chunk(self) -> tuple[Batch, TinyForward]:
-        """A chunk of a pool that is being labeled: it has the view `clean`, and no targets."""
-        batch = self.batch("unlabeled", ("clean",))
+    def chunk(self, views: tuple[str, ...]) -> tuple[Batch, TinyForward]:
+        """A chunk of a pool that is being labeled: the views that labelers ask for, and no targets."""
+        batch = self.batch("unlabeled", views)
         return batch, self.forward(Step(batch, None, self.progress), labeling=True)
 
     def labeled_rows(self) -> Labeled:

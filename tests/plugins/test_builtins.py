@@ -1,0 +1,31 @@
+"""Every installed built-in keeps a plugin's promises."""
+
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import pytest
+
+from sslkit.hookspecs import SECTIONS
+from sslkit.testing import check_plugin
+
+POINTS = [
+    pytest.param(section, point, id=f"{section}-{point.name}")
+    for section in SECTIONS
+    for point in sorted(entry_points(group=f"sslkit.{section}"))
+    if point.value.startswith("sslkit_plugins.")
+]
+FIELDS: dict[str, dict[str, Any]] = {
+    "albumentations": {"transform": "Blur"},
+    "randaugment": {"translate_max": 5, "cutout_max": 4},
+    "step_decay": {"every": 2.5},
+}
+"What a recipe must say of plugins that have no default for everything."
+
+
+@pytest.mark.parametrize(("section", "point"), POINTS)
+def test_a_built_in_keeps_every_promise(section: str, point: EntryPoint) -> None:
+    check_plugin(point.load(), **FIELDS.get(point.name, {}))
+
+
+def test_no_built_in_was_overlooked() -> None:
+    assert len(POINTS) >= 26
