@@ -173,10 +173,27 @@ class Recipe:
     "The resolved recipe, every default filled in: written beside a run, accepted as a recipe again."
     settings: Settings
     generations: list[Generation]
+    warnings: list[str] = field(default_factory=list)
+    "What looks unintended, though it can be run."
 
     @property
     def hash(self) -> str:
-        """A digest of everything that decides the result. Trackers and the name do not."""
-        deciding = {k: v for k, v in self.table.items() if k not in ("tracker", "baseline", "workers", "log_every")}
-        text = json.dumps(deciding, sort_keys=True, ensure_ascii=True)
+        """A digest of everything that decides the result. Trackers and the name do not; files count by their content."""
+        deciding = {key: value for key, value in self.table.items() if key not in UNDECIDING}
+        text = json.dumps(_by_content(deciding, self.table.get("files", {})), sort_keys=True, ensure_ascii=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+UNDECIDING = ("tracker", "baseline", "workers", "log_every", "files")
+
+
+def _by_content(value: Any, files: dict[str, str]) -> Any:
+    """A table with its files named by digest instead of path: the same recipe in another folder is the same."""
+    if isinstance(value, dict):
+        return {key: _by_content(item, files) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_by_content(item, files) for item in value]
+    if isinstance(value, str) and value:
+        path, colon, name = value.rpartition(":")
+        return files.get(value, files[path] + colon + name if path in files else value)
+    return value

@@ -1,0 +1,132 @@
+"""`load`: a recipe's file to a validated, resolved `Recipe`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import RecipeError
+from .checks import check, check_all
+from .merge import anchor, merge
+from .message import Problems, shown
+from .model import Entry, Generation, Recipe
+from .overrides import apply
+from .places import Place, Source, Table, annotated, plain
+from .read import check_values, locate, read
+from .resolve import Draft, check_keys, defaults, resolve
+from .tables import digests
+
+
+def load(source: str | Path, overrides: Mapping[str, Any] | None = None, seed: int | None = None) -> Recipe:
+    """The recipe in a file, or the shipped one of that name, with overrides by dotted path applied.
+
+    Raises `RecipeError` that lists everything that is wrong, each with its place and what would be right.
+    """
+    label, path = locate(source)
+    problems = Problems()
+    table = defaults(composed(label, path, (), problems))
+    said = dict(overrides or {}) | ({} if seed is None else {"seed": seed})
+    if said:
+        table = apply(table, said, problems)
+    recipe = build(table, path.stem, path, problems)
+    if recipe.settings.baseline:
+        from .baseline import baseline_of  # which builds recipes itself
+
+        baseline_of(recipe)  # that there is none must be known before hours of training, not after
+    return recipe
+
+
+def with_overrides(recipe: Recipe, overrides: Mapping[str, Any], from_generation: int = 0) -> Recipe:
+    """A recipe with overrides applied from a generation on (0: to the whole recipe)."""
+    problems = Problems()
+    table = apply(reopened(recipe), overrides, problems, from_generation)
+    return build(table, recipe.name, recipe.path, problems)
+
+
+def reopened(recipe: Recipe) -> Table:
+    """A resolved recipe as a table to be built again."""
+    return tabled(recipe.table, recipe)
+
+
+def tabled(table: Mapping[str, Any], recipe: Recipe) -> Table:
+    """A plain table that stems from a recipe, as one to be built."""
+    source = Source(str(recipe.path or recipe.name), Path.cwd())
+    place = Place(source)
+    return merge(Table({}, place), annotated(dict(table), place), Problems())
+
+
+def draft_of(recipe: Recipe, index: int) -> Draft:
+    """One generation of a recipe, laid on its classes again."""
+    table = reopened(recipe)
+    overrides = table.get("generation") or [Table({}, table.place)]
+    problems = Problems()
+    draft = resolve(merge(table.without("generation", "files"), overrides[index], problems), problems)
+    check(draft, problems)
+    problems.raise_any()
+    return draft
+
+
+def composed(label: str, path: Path, chain: tuple[Path, ...], problems: Problems) -> Table:
+    """A file's table laid on those that it extends."""
+    table = read(label, path)
+    place, source = table.place, table.place.source
+    check_values(table, place, problems)
+    base = Table({}, place)
+    if "extends" in table:
+        base = _base(table, (*chain, path.resolve()), problems) or base
+    return merge(base, anchor(table.without("extends"), source), problems)
+
+
+def _base(table: Table, chain: tuple[Path, ...], problems: Problems) -> Table | None:
+    """What a table extends; a recipe that extends itself is refused with the chain."""
+    name, place = table["extends"], table.where("extends")
+    if not isinstance(name, str) or not name:
+        problems.add(place, f"`extends = {shown(name)}`", 'it takes the path or the name of a recipe: "base.toml"')
+        return None
+    try:
+        label, path = locate(name, place.source.folder)
+        if path.resolve() in chain:
+            names = [*chain[chain.index(path.resolve()) :], path.resolve()]
+            raise RecipeError("a recipe extends itself: " + " -> ".join(each.name for each in names))
+        return composed(label, path, chain, problems)
+    except RecipeError as error:
+        first, *rest = str(error).splitlines()
+        problems.add(place, f"`extends = {shown(name)}`: {first}", *(line.strip() for line in rest))
+        return None
+
+
+def build(table: Table, name: str, path: Path | None, problems: Problems) -> Recipe:
+    """A merged table as a `Recipe`."""
+    check_keys(table, problems)
+    overrides = [item for item in table.get("generation", []) if isinstance(item, Table)]
+    base = resolve(table, problems)
+    drafts = []
+    for index, over in enumerate(overrides or [Table({}, table.place)]):
+        problems.generation = index
+        drafts.append(resolve(merge(table.without("generation"), over, problems), problems))
+        check(drafts[-1], problems)
+    problems.generation = None
+    warnings = check_all(drafts, problems)
+    problems.raise_any(len(drafts))
+    resolved = base.resolved
+    if overrides:
+        resolved["generation"] = [plain(over) for over in overrides]
+    files = digests(set[Path]().union(*(draft.files for draft in [base, *drafts])))
+    if files:
+        resolved["files"] = files
+    assert base.settings is not None
+    generations = [_generation(i, draft) for i, draft in enumerate(drafts)]
+    return Recipe(name=name, path=path, table=plain(resolved), settings=base.settings, generations=generations,
+                  warnings=warnings)  # fmt: skip
+
+
+def _generation(index: int, draft: Draft) -> Generation:
+    assert draft.settings is not None and draft.optimizer is not None
+    plugins = draft.enabled
+
+    def entries() -> list[Entry]:
+        return [plugin.fresh() for plugin in plugins]
+
+    return Generation(index=index, settings=draft.settings, model=draft.model, model_size=draft.size,
+                      optimizer=draft.optimizer, views=draft.views, passes=draft.passes, entries=entries)  # fmt: skip

@@ -1,0 +1,111 @@
+"""What is wrong with a recipe, told at once: where, what was received, what is accepted, what may have been meant."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import RecipeError
+from .places import Place, Source
+
+SHOWN = 50  # problems; a broken recipe of thousands helps nobody
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong."""
+
+    place: Place
+    lines: tuple[str, ...]
+
+
+class Problems:
+    """Everything that is wrong so far, and in which generations."""
+
+    def __init__(self) -> None:
+        self.found: dict[Problem, set[int | None]] = {}
+        self.generation: int | None = None
+        "The generation that is being looked at; None: the recipe's own tables."
+
+    def add(self, place: Place, *lines: str) -> None:
+        """Note a problem: what, then what would be right. The same one, found again, counts once."""
+        problem = Problem(place, tuple(line for line in lines if line))
+        self.found.setdefault(problem, set()).add(self.generation)
+
+    def at(self, place: Place) -> bool:
+        """Whether something is wrong with exactly this key already."""
+        return any(problem.place == place for problem in self.found)
+
+    def raise_any(self, generations: int = 1) -> None:
+        """Raise all of it as one `RecipeError`."""
+        if self.found:
+            raise RecipeError(self.text(generations))
+
+    def text(self, generations: int = 1) -> str:
+        """The message, by file and line."""
+        by_source: dict[Source, list[Problem]] = {}
+        for problem in self.found:
+            by_source.setdefault(problem.place.source, []).append(problem)
+        return "\n\n".join(self._of_source(*item, generations) for item in by_source.items())
+
+    def _of_source(self, source: Source, problems: list[Problem], generations: int) -> str:
+        problems = sorted(problems, key=lambda problem: problem.place.line or 0)
+        head = f"{source.label}: {counted(len(problems), 'problem')}\n"
+        shown = [self._one(problem, generations) for problem in problems[:SHOWN]]
+        left = len(problems) - len(shown)
+        return "\n".join([head, *shown, *([f"  ... and {left} more"] if left else [])])
+
+    def _one(self, problem: Problem, generations: int) -> str:
+        line = problem.place.line
+        head = f"  line {line}  " if line else "  "
+        first, *rest = problem.lines
+        return "\n".join([head + first + self._which(problem, generations), *(" " * len(head) + text for text in rest)])
+
+    def _which(self, problem: Problem, generations: int) -> str:
+        """In which generations, where not in all."""
+        where = self.found[problem]
+        if None in where or len(where) == generations:
+            return ""
+        numbers = ", ".join(str(number) for number in sorted(n for n in where if n is not None))
+        return f" (generation{'s' if len(where) > 1 else ''} {numbers})"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 problem`, `2 problems`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def shown(value: Any) -> str:
+    """A value as TOML writes it, shortened."""
+    if isinstance(value, dict):
+        text = "{ " + ", ".join(f"{key} = {shown(item)}" for key, item in list(value.items())[:9]) + " }"
+    elif isinstance(value, list):
+        text = "[" + ", ".join(shown(item) for item in value[:9]) + (", ..." if len(value) > 9 else "") + "]"
+    elif isinstance(value, str):
+        text = json.dumps(value, ensure_ascii=False)
+    else:
+        text = str(value).lower() if isinstance(value, (bool, float)) else str(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def listed(words: Iterable[str]) -> str:
+    """Words with commas; `none` without any."""
+    return ", ".join(words) or "none"
+
+
+def did_you_mean(word: object, choices: Iterable[str], mark: str = "`") -> str:
+    """`Did you mean ...?` if a choice resembles the word, else nothing."""
+    choices = list(choices)
+    if not isinstance(word, str) or len(word) > 100:
+        return ""
+    lower = {choice.lower(): choice for choice in choices}
+    close: Sequence[str] = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.6)
+    return f"Did you mean {mark}{lower[close[0]]}{mark}?" if close else ""
+
+
+def sentence(*parts: str) -> str:
+    """Parts that say something, one after another."""
+    return " ".join(part for part in parts if part)

@@ -1,0 +1,148 @@
+"""Finds and reads recipe files: shipped by name or by path, UTF-8 TOML of a reasonable size."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import re
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from ..errors import RecipeError
+from .message import Problems, did_you_mean, listed, sentence, shown
+from .places import Place, Source, Table, annotated
+
+LARGEST = 1 << 20  # bytes: a recipe is read by people; data belongs into files of its own
+LONGEST_LINE = 20_000  # characters: tomllib's time grows with the square of a dotted key's length
+DEEPEST = 32  # tables within tables
+PACKAGE = "sslkit_recipes"
+
+
+def shipped() -> dict[str, Path]:
+    """Recipes that are installed with sslkit, by name."""
+    try:
+        folder = Path(str(resources.files(PACKAGE)))
+    except ModuleNotFoundError:
+        return {}
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def locate(name: str | Path, folder: Path | None = None) -> tuple[str, Path]:
+    """How messages name a recipe, and its file: a path (from `folder`), or the name of a shipped one."""
+    path = Path(name) if folder is None else folder / name
+    try:
+        if path.is_file():
+            return str(path), path
+        known = shipped()
+        if isinstance(name, str) and name in known:
+            return name, known[name]
+        if path.exists():
+            kind = "is a folder" if path.is_dir() else "is not a regular file"
+            raise RecipeError(f"{path}: {kind}; a recipe is a TOML file")
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"{str(name)[:200]!r}: cannot be read: {error}") from error
+    beside = [other.name for other in sorted(path.parent.glob("*.toml"))] if path.parent.is_dir() else []
+    hint = did_you_mean(path.name, beside) or did_you_mean(path.stem, known)
+    raise RecipeError(f"{path}: no such recipe\n  " + sentence(f"shipped recipes: {listed(known)}.", hint))
+
+
+def read(label: str, path: Path) -> Table:
+    """A recipe file's table, every key with its place."""
+    source = Source(label, path.absolute().parent, _text(label, path))
+    table = annotated(_parsed(source), Place(source))
+    assert isinstance(table, Table)
+    return table
+
+
+def _text(label: str, path: Path) -> str:
+    try:
+        if path.stat().st_size > LARGEST:
+            raise RecipeError(f"{label}: {path.stat().st_size:,} bytes; a recipe has at most {LARGEST:,}")
+        data = path.read_bytes()
+    except OSError as error:
+        raise RecipeError(f"{label}: cannot be read: {error.strerror or error}") from error
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise RecipeError(f"{label}: is UTF-16 text; TOML is UTF-8: save it as UTF-8")
+    try:
+        text = data.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        received = f"line {line} holds the byte 0x{data[error.start]:02x}"
+        raise RecipeError(f"{label}: is not UTF-8 text ({received}); TOML is UTF-8: save it as UTF-8") from error
+    for number, line_text in enumerate(text.split("\n"), 1):
+        if len(line_text) > LONGEST_LINE:
+            raise RecipeError(f"{label}: line {number} has {len(line_text):,} characters; at most {LONGEST_LINE:,}")
+    return text
+
+
+def _parsed(source: Source) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(source.text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(_syntax(source, str(error))) from error
+    except (RecursionError, ValueError) as error:  # ValueError: a number of thousands of digits
+        reason = "tables or lists within one another too deep" if isinstance(error, RecursionError) else str(error)
+        raise RecipeError(f"{source.label}: not valid TOML: {reason}") from error
+    if _depth(table) > DEEPEST:
+        raise RecipeError(f"{source.label}: tables within one another {DEEPEST} deep and more; a recipe needs 4")
+    return table
+
+
+EXPECTED = {
+    "Invalid value": 'expected a value: 0.5, "text", true, ["a", "b"] or { key = 1 }; text needs quotes',
+    "Expected '='": "expected `key = value`, `[table]` or `[[list]]`",
+    "Invalid statement": "expected `key = value`, `[table]` or `[[list]]`",
+    "Cannot overwrite a value": "this key was set before; a key is set once",
+    "Cannot declare": "this table was opened before; open it once, or write `[[...]]` for one more of a list",
+    "Cannot mutate": "this table is complete already; set the key there",
+    "Unclosed array": "expected `]`",
+    "Illegal character": "expected the closing quote on the same line, and no control characters",
+    "Unterminated string": "expected the closing quotes",
+    "Expected newline or end of document": "expected the end of the line: one `key = value` each",
+}
+
+
+def _syntax(source: Source, error: str) -> str:
+    """A TOML error with its line, and what would be right."""
+    match = re.fullmatch(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", error, re.DOTALL)
+    what, line, column = match.groups() if match else (error, None, None)
+    lines = source.text.rstrip("\n").split("\n")
+    number = int(line or len(lines))
+    head = f"  line {number}" + (f", column {column}" if column else ", at the end") + "  "
+    said = lines[number - 1].strip()[:100] if number <= len(lines) else ""
+    expected = next((hint for start, hint in EXPECTED.items() if what.startswith(start)), "")
+    rest = [" " * len(head) + text for text in (said, expected) if text]
+    return "\n".join([f"{source.label}: 1 problem\n", f"{head}not valid TOML: {what}", *rest])
+
+
+def _depth(table: Any) -> int:
+    """How deep tables and lists lie within one another, up to just above the limit."""
+    depth, level = 0, [table]
+    while level and depth <= DEEPEST:
+        inside = [list(v.values()) if isinstance(v, dict) else v for v in level if isinstance(v, (dict, list))]
+        level = [item for items in inside for item in items]
+        depth += 1
+    return depth
+
+
+def check_values(value: Any, place: Place, problems: Problems) -> None:
+    """Refuse what TOML can say and no setting takes: infinity, not-a-number, dates, numbers beyond 64 bits."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            check_values(item, value.where(key) if isinstance(value, Table) else place.at(key), problems)
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            check_values(item, place.at(i), problems)
+    elif isinstance(value, float) and not math.isfinite(value):
+        problems.add(place, f"{named(place)} is {shown(value)}", "numbers must be finite")
+    elif isinstance(value, (datetime.date, datetime.time)):
+        problems.add(place, f"{named(place)} is a date or time ({value})", "no setting takes one; text needs quotes")
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        problems.add(place, f"{named(place)} is a number of more than 64 bits", "TOML has none larger than 2^63 - 1")
+
+
+def named(place: Place) -> str:
+    """A key in words of the recipe: `labeler.2.threshold`."""
+    return "`" + ".".join(str(part) for part in place.path) + "`"

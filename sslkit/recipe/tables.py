@@ -1,0 +1,56 @@
+"""Resolved tables: to TOML and back, digests of the files they name, and what differs between two."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from .merge import LISTS
+from .message import shown
+
+
+def dump(table: Mapping[str, Any]) -> str:
+    """A resolved table as TOML, which `load` accepts again."""
+    return tomli_w.dumps(dict(table))
+
+
+def digests(files: Iterable[Path]) -> dict[str, str]:
+    """Digest of each file's content, by its absolute path."""
+    return {str(path): _digest(path) for path in sorted(set(files)) if path.is_file()}
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def diff(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What differs between two resolved tables: `noise.randaugment.magnitude: 9 -> 12`."""
+    before, after = dict(_leaves(old)), dict(_leaves(new))
+    lines = []
+    for path in dict.fromkeys([*before, *after]):
+        said = [shown(side[path]) if path in side else "(absent)" for side in (before, after)]
+        if path not in before or path not in after or json.dumps(before[path]) != json.dumps(after[path]):
+            lines.append(f"{path}: {said[0]} -> {said[1]}")
+    return lines
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value with its path; plugins by name, other tables of lists by number."""
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from _leaves(item, f"{path}.{key}" if path else key)
+    elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+        named = path in LISTS
+        names = [str(item.get("name")) if named else str(i) for i, item in enumerate(value)]
+        if named:
+            yield f"{path} (order)", names
+        for name, item in zip(names, value, strict=True):
+            yield from _leaves(item, f"{path}.{name}")
+    else:
+        yield path, value
