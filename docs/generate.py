@@ -1,0 +1,103 @@
+"""Writes docs/hooks.md and docs/plugins.md from the code; the tests fail when they no longer match it.
+
+    python docs/generate.py
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from sslkit import hookspecs
+from sslkit.hookspecs import SECTIONS, AnyHooks, hooks_of
+from sslkit.recipe import fields
+from sslkit.testing import field_docs
+
+HERE = Path(__file__).parent
+NOTE = "<!-- Written by `python docs/generate.py`; do not edit. -->\n"
+
+
+def built_ins() -> dict[str, dict[str, type]]:
+    """Section -> name -> class, of the plugins that come with sslkit."""
+    return {
+        section: {
+            point.name: point.load()
+            for point in sorted(entry_points(group=f"sslkit.{section}"))
+            if point.value.startswith("sslkit_plugins.")
+        }
+        for section in SECTIONS
+    }
+
+
+def hooks_page(plugins: dict[str, dict[str, type]]) -> str:
+    """Every hook: signature, kind, timing, shapes, who implements it."""
+    loop = inspect.getdoc(hookspecs) or ""
+    parts = ["# Hooks\n", NOTE, as_markdown(loop), ""]
+    for section, cls in {"any": AnyHooks, **SECTIONS}.items():
+        parts += [f"## {inspect.getdoc(cls)}\n" if section == "any" else f"## {inspect.getdoc(cls)}\n"]
+        for name in (n for n, f in vars(cls).items() if inspect.isfunction(f)):
+            users = [f"`{n}`" for found in plugins.values() for n, plugin in found.items() if name in hooks_of(plugin)]
+            parts += [f"### `{signature(getattr(cls, name))}`\n", inspect.getdoc(getattr(cls, name)) or "", ""]
+            parts += [f"Built-ins: {', '.join(users)}\n"] if users else []
+    return "\n".join(parts)
+
+
+def signature(function: object) -> str:
+    """A hook as an implementation would write it."""
+    found = inspect.signature(function)  # type: ignore[arg-type]
+    arguments = [str(p) for name, p in found.parameters.items() if name != "self"]
+    return f"{function.__name__}({', '.join(arguments)}) -> {found.return_annotation}"  # type: ignore[attr-defined]
+
+
+def as_markdown(docstring: str) -> str:
+    """A module's docstring: its indented part is code, blank lines inside included."""
+    lines, out, code = docstring.splitlines(), [], False
+    for line in lines:
+        starts = line.startswith("    ")
+        if starts and not code:
+            out, code = [*out, "```python"], True
+        if code and line and not starts:
+            out, code = [*out[:-1], "```", ""], False
+        out.append(line[4:] if code else line)
+    return "\n".join(out)
+
+
+def plugins_page(plugins: dict[str, dict[str, type]]) -> str:
+    """Every built-in: what it does, its hooks, its fields."""
+    parts = ["# Built-in plugins\n", NOTE]
+    for section, found in plugins.items():
+        if found:
+            parts += [f"## {inspect.getdoc(SECTIONS[section])}\n"]
+        for name, cls in found.items():
+            parts += [f"### {name}\n", inspect.getdoc(cls) or "", "", f"Hooks: {', '.join(f'`{h}`' for h in hooks_of(cls))}\n"]
+            parts += fields_table(cls)
+    return "\n".join(parts)
+
+
+def fields_table(cls: type) -> list[str]:
+    """Name, what it accepts, what it means."""
+    docs = field_docs(cls)
+    rows = [
+        f"| `{field.name}` | {cell(fields.accepted(cls, field.name))} | {cell(docs.get(field.name, ''))} |"
+        for field in dataclasses.fields(cls)
+        if field.init
+    ]
+    return ["| field | takes | |", "|---|---|---|", *rows, ""] if rows else []
+
+
+def cell(text: str) -> str:
+    """Text that a table's cell can hold."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def pages() -> dict[str, str]:
+    """File name -> text."""
+    plugins = built_ins()
+    return {"hooks.md": hooks_page(plugins), "plugins.md": plugins_page(plugins)}
+
+
+if __name__ == "__main__":
+    for name, text in pages().items():
+        (HERE / name).write_text(text)
