@@ -108,6 +108,7 @@ class Console:
 
     def _tell(self, output: Output, event: Event) -> None:
         if event.kind == "start":
+            self._stop()
             self._start(output)
         elif event.kind in ("end", "failure"):
             self._stop()
@@ -160,11 +161,10 @@ class Console:
 
     def _line(self, output: Output, event: Event) -> None:
         """The plain line of an event, if it is worth one."""
-        pieces = self._pieces(event)
+        pieces = ", ".join(piece for piece in self._pieces(event) if piece)
+        who = "supervised baseline" if event.kind == "baseline" else self.story_.name()
         if pieces:
-            output.print(
-                Text(f"{self.story_.name()}: " + ", ".join(piece for piece in pieces if piece)), soft_wrap=True
-            )
+            output.print(Text(f"{who}: {pieces}"), soft_wrap=True)
 
     def _pieces(self, event: Event) -> list[str]:
         story, values = self.story_, event.values
@@ -177,9 +177,9 @@ class Console:
             return [at, *story.losses(), *story.speed()]
         if event.kind == "evaluation" and story.step < story.steps:  # the last one is its generation's
             return [at, *story.scores(story.metrics)]
-        if event.kind == "generation":
+        if event.kind in ("generation", "baseline"):
             own = {name: values.get(name) for name in SHOWN}
-            return ["done", *story.scores(own | (values.get("metrics") or {}))]
+            return [*story.scores(own | (values.get("metrics") or {}))]
         return []
 
     def _line_is_due(self, event: Event) -> bool:
@@ -194,7 +194,7 @@ class Console:
         story = self.story_
         if event.kind == "failure":
             if story.generations:
-                output.print(results_table(story.summary(), story.total))
+                output.print("", results_table(story.summary(), story.total), "", sep="\n")
             word = "stopped" if event.values.get("reason") == "interrupted" else "failed"
             output.print(f"{word}: {story.name()}, step {count(story.step)}/{count(story.steps)}", soft_wrap=True)
         elif not story.is_baseline:

@@ -50,9 +50,9 @@ def run(
     changes = overrides(settings)
     was_finished = resume is not None and finished(resume)
 
-    from .. import runs  # with torch and timm: not before the command line is known to be sound
+    from ..runs import run as train  # with torch and timm: not before the command line is known to be sound
 
-    done = runs.run(recipe, seed=seed, overrides=changes or None, out=out, resume=resume, device=device)
+    done = train(recipe, seed=seed, overrides=changes or None, out=out, resume=resume, device=device)
     if was_finished:
         from rich.console import Console
 

@@ -1,0 +1,134 @@
+"""The table of results and the forms of its numbers."""
+
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from sslkit import tables
+
+
+def entry(index, test, validation=None, kept=None, right=None, **more):
+    return {
+        "index": index, "model": "test_resnet", "steps": 250, "test_accuracy": test, "validation_accuracy": validation,
+        "kept_share": kept, "pseudo_label_accuracy": right, "metrics": {}, **more,
+    }  # fmt: skip
+
+
+SUMMARY = {
+    "generations": [
+        entry(0, 0.8056, 0.81, selected={"step": 200, "validation_accuracy": 0.97, "test_accuracy": 0.8111}),
+        entry(1, 0.8944, 0.9, 0.912, 0.851, timing={"waited": 1.0, "worked": 9.0}),
+        entry(
+            2, 0.9528, 0.95, 0.951, 0.921,
+            metrics={"test_accuracy": 0.9528, "spreading_test_accuracy": 0.934, "calibration_error": 0.03125},
+            selected={"step": 250, "validation_accuracy": 0.95, "test_accuracy": 0.9528},
+            timing={"waited": 0.0, "worked": 10.0},
+        ),
+    ],
+    "baseline": {"steps": 750, "test_accuracy": 0.842, "validation_accuracy": 0.84},
+    "seed": 4,
+    "status": "finished",
+    "wall_seconds": 72.3,
+}  # fmt: skip
+
+
+def text_of(renderable, width=100):
+    console = Console(file=io.StringIO(), width=width, highlight=False)
+    console.print(renderable)
+    return console.file.getvalue()
+
+
+def rows_of(renderable):
+    lines = [line.split() for line in text_of(renderable).splitlines()]
+    return [line for line in lines if line and "─" not in line[0]]
+
+
+def test_rows_are_teacher_students_baseline_and_rivals():
+    assert rows_of(tables.results_table(SUMMARY)) == [
+        ["steps", "kept", "right", "val.", "test", "gain"],
+        ["teacher", "250", "–", "–", "81.00%", "80.56%"],
+        ["student", "1", "250", "91.2%", "85.1%", "90.00%", "89.44%", "+8.88"],
+        ["student", "2", "250", "95.1%", "92.1%", "95.00%", "95.28%", "+14.72"],
+        ["supervised", "750", "84.00%", "84.20%"],
+        ["spreading", "93.40%"],
+    ]
+
+
+def test_columns_without_any_number_are_left_out():
+    table = tables.results_table({"generations": [entry(0, 0.5)], "baseline": None})
+    assert rows_of(table) == [["steps", "test"], ["model", "250", "50.00%"]]
+
+
+def test_only_the_last_few_keep_their_names_and_gains():
+    rows = rows_of(tables.results_table(SUMMARY, total=3, last=1))
+    assert rows[1] == ["student", "2", "250", "95.1%", "92.1%", "95.00%", "95.28%", "+14.72"]
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+def test_results_fit_their_width_and_say_everything(width):
+    text = text_of(tables.results(SUMMARY, "runs/mine"), width)
+    assert max(len(line) for line in text.splitlines()) <= width
+    flat = " ".join(text.split())
+    for words in (
+        "student 2: +14.72 points on the teacher",
+        "+11.08 points on the supervised baseline",
+        "best on validation images: teacher at step 200",
+        "test 81.11%",
+        "calibration_error 0.03125",
+        "seed 4",
+        "1 min 12 s",
+        "waited for data 5.0% of the time",
+        "runs/mine",
+    ):
+        assert words in flat
+    assert "supervised" in text and "…" not in text
+
+
+def test_results_of_hardly_anything():
+    assert "no generation is finished" in text_of(tables.results({}, "runs/mine"))
+    assert "model" in text_of(tables.results({"generations": [{}]}))
+    assert rows_of(tables.results_table({"generations": [entry(0, float("nan"), 0.5)]}))[1] == [
+        "model",
+        "250",
+        "50.00%",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [((0, 1, False), "model"), ((0, 1, True), "student"), ((0, 4, False), "teacher"), ((3, 4, False), "student 3"),
+     ((0, 2, True), "student 1"), ((1, 2, True), "student 2")],
+)  # fmt: skip
+def test_names_of_generations(arguments, name):
+    assert tables.generation_name(*arguments) == name
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        (tables.duration(0.4), "0 s"),
+        (tables.duration(59.6), "1 min 0 s"),
+        (tables.duration(7260), "2 h 1 min"),
+        (tables.duration(-3), "0 s"),
+        (tables.duration(None), "–"),
+        (tables.percent(1), "100.00%"),
+        (tables.percent(float("nan")), "–"),
+        (tables.percent("x"), "–"),
+        (tables.count(1234567), "1,234,567"),
+        (tables.points(-0.0125), "-1.25"),
+        (tables.value(0.123456), "0.1235"),
+        (tables.value("text"), "text"),
+    ],
+)
+def test_forms_of_numbers(made, expected):
+    assert made == expected
+
+
+@given(st.lists(st.text(st.characters(categories=["L", "N"]), max_size=12)), st.integers(12, 80))
+def test_flow_keeps_every_piece_and_its_width(pieces, width):
+    lines = tables.Flow(pieces).lines(width)
+    assert [piece for line in lines for piece in line.split(" · ")] == [piece for piece in pieces if piece]
+    assert all(tables.cell_len(line) <= width or " · " not in line for line in lines)
