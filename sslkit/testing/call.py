@@ -106,6 +106,8 @@ class Call:
 
     def guarded(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call something of the plugin; shared generators must be as they were."""
+        if self.hook in INITIALISING:
+            torch.default_generator.manual_seed(0)  # as the engine does before it builds
         before, modules = generators(), len(sys.modules)
         try:
             answer = function(*args, **kwargs)
