@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from sslkit import Image, Keys, SslkitError, Transform, ViewSpec, hookimpl
 
@@ -35,6 +36,14 @@ def suggestion(name: str, known: list[str]) -> str:
     return f"; did you mean `{close[0]}`?" if close else ""
 
 
+def reasons(error: Exception) -> str:
+    """What the library objects to, in one line: its own errors wrap a report of pydantic's."""
+    if isinstance(error.__cause__, ValidationError):
+        found = error.__cause__.errors()
+        return "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in found)
+    return str(error)
+
+
 def build(name: str, arguments: dict[str, Any]) -> Any:
     """The library's transform. Raises `SslkitError` for an unknown name or argument, or a value it does not take."""
     library = load_library()
@@ -54,7 +63,7 @@ def build(name: str, arguments: dict[str, Any]) -> Any:
     try:
         return cls(**arguments, **strict)
     except Exception as error:
-        raise SslkitError(f"albumentations: {name} does not take {arguments}: {error}") from error
+        raise SslkitError(f"albumentations: {name} does not take {arguments}: {reasons(error)}") from error
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,7 +42,7 @@ class Cutout:
     """Fill a box whose centre is drawn evenly over the image (DeVries & Taylor 2017); what lies outside is lost.
 
     FixMatch (Sohn et al. 2020, sec. 2.3) ends its strong view with it. A box that would leave one flat colour is not
-    cut; one as large as the view is an error.
+    cut; one that hides the whole view wherever its centre lies is an error.
     """
 
     size: Annotated[int, Ge(1)] = 16
@@ -52,9 +52,10 @@ class Cutout:
 
     @hookimpl
     def image_transforms(self, view: ViewSpec) -> list[Transform]:
-        """One transform. Raises `SslkitError` where the box is as large as the view."""
-        if self.size >= view.size:
+        """One transform. Raises `SslkitError` where the box always hides the whole view."""
+        if self.size >= 2 * view.size:
             raise SslkitError(
-                f"cutout: `size = {self.size}` covers view `{view.name}`, which has {view.size} pixels: take less"
+                f"cutout: `size = {self.size}` hides all of view `{view.name}`, which has {view.size} pixels, wherever it "
+                f"lies; take less than {2 * view.size}, about {view.size // 2}"
             )
         return [Cut(self.size, fill_values(self.fill, view.channels))]

@@ -115,7 +115,7 @@ def grey(image: Image) -> Image:
     if image.shape[2] == 1:
         return image[..., 0]
     luma = cv2.transform(image.astype(np.float32), LUMA)
-    return ((luma + np.float32(0x8000)) / np.float32(0x10000)).astype(np.uint8)
+    return np.asarray((luma + np.float32(0x8000)) / np.float32(0x10000), np.uint8)
 
 
 def contrast(image: Image, factor: float, canvas: Canvas) -> Image:
@@ -141,7 +141,7 @@ def sharpness(image: Image, factor: float, canvas: Canvas) -> Image:
 def stretch_table(low: int, high: int) -> Table:
     """Values from `low` to `high` stretched over the whole range."""
     scale = 255 / (high - low)
-    return np.clip(VALUES * scale - low * scale, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(VALUES * scale - low * scale, 0, 255), np.uint8)
 
 
 def auto_contrast(image: Image, argument: float, canvas: Canvas) -> Image:

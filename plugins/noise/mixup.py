@@ -87,5 +87,5 @@ class MixUp:
         share, partner = share.to(images.device), partner.to(images.device)
         images = interpolate(images, images[partner], share)
         answers = mixed_targets(answers, answers.rows(partner), share)
-        parts = torch.arange(len(images), device=images.device).split([len(view.images) for view in views])
+        parts = torch.split(torch.arange(len(images), device=images.device), [len(view.images) for view in views])
         return [View(view.name, images[rows], answers.rows(rows)) for view, rows in zip(views, parts, strict=True)]
