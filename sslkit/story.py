@@ -22,6 +22,7 @@ class Story:
         self.generation = self.step = self.steps = 0
         self.first_taught = False
         self.labeling: tuple[Any, Any] | None = None
+        self.pool_kept: float | None = None
         self.now: dict[str, Any] = {}
         self.metrics: dict[str, Any] = {}
 
@@ -35,7 +36,7 @@ class Story:
             if values.get("resumed"):
                 self._recall(Path(str(values.get("folder", ""))))
         elif event.kind == "labels":
-            self.labeling = (values.get("done"), values.get("total"))
+            self.labeling, self.pool_kept = (values.get("done"), values.get("total")), values.get("kept_share")
             self.first_taught |= event.progress.generation == 0
         elif event.kind == "step":
             self.now, self.labeling = values, None
@@ -51,7 +52,7 @@ class Story:
     def _place(self, event: Event) -> None:
         at = event.progress
         if at.generation != self.generation:
-            self.now, self.metrics, self.labeling = {}, {}, None
+            self.now, self.metrics, self.labeling, self.pool_kept = {}, {}, None, None
         self.generation, self.step, self.steps = at.generation, at.step, at.steps
 
     def _recall(self, folder: Path) -> None:
@@ -113,9 +114,14 @@ class Story:
             f"waited {percent(waited, 1)} for data" if is_number(waited) else "",
         ]
 
+    def in_use(self) -> float | None:
+        """The share of unlabeled images that teach: of a pool's labels only those that were kept are ever drawn."""
+        shares = [share for share in (self.now.get("kept_share"), self.pool_kept) if is_number(share)]
+        return min(shares, default=None)
+
     def losses(self) -> list[str]:
         """Each loss, and how many of the unlabeled images are in use."""
-        kept, rate = self.now.get("kept_share"), self.now.get("lr")
+        kept, rate = self.in_use(), self.now.get("lr")
         return [
             *(f"{name} {value(loss)}" for name, loss in (self.now.get("losses") or {}).items()),
             f"{percent(kept, 1)} of unlabeled in use" if is_number(kept) else "",

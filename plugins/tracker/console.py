@@ -177,7 +177,8 @@ class Console:
             return [at, *story.losses(), *story.speed()]
         if event.kind == "evaluation" and story.step < story.steps:  # the last one is its generation's
             return [at, *story.scores(story.metrics)]
-        if event.kind in ("generation", "baseline"):
+        # A baseline's result is told to the run as well, which then says it.
+        if event.kind == "baseline" or (event.kind == "generation" and not story.is_baseline):
             own = {name: values.get(name) for name in SHOWN}
             return [*story.scores(own | (values.get("metrics") or {}))]
         return []

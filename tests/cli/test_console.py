@@ -49,7 +49,7 @@ def story(start=START):
             )
         for step in range(5, STEPS + 1, 5):
             timing = {"images_per_second": 1234.5, "waited_share": 0.012, "seconds_left": 125}
-            kept = 0.75 if generation else None
+            kept = 1.0 if generation else None  # of the rows drawn; a pool's filtered ones never are
             yield event("step", generation, step, losses={"supervised": 0.5}, lr=0.1, kept_share=kept, timing=timing)
             if step in (10, STEPS):
                 yield event("evaluation", generation, step, metrics={"test_accuracy": 0.6, "validation_accuracy": 0.5})
@@ -161,7 +161,15 @@ def test_a_baseline_is_shown_as_such_and_leaves_the_table_to_its_run(capsys):
         "notes": ["said by its run"],
         "warnings": ["mended"],
     }
-    lines = plain(capsys, [event("start", **start), event("step", 0, STEPS, losses={}), event("end", summary={})])
+    lines = plain(
+        capsys,
+        [
+            event("start", **start),
+            event("step", 0, STEPS, losses={}),
+            event("generation", **entry(0, 0.5)),
+            event("end", summary={}),
+        ],
+    )
     assert lines == [
         "mine: supervised baseline · 40 steps · on cpu · runs/mine",
         "warning: mended",
