@@ -146,7 +146,8 @@ def test_label_smoothing_of_truth_and_not_of_soft_labels() -> None:
     soft = CrossEntropy().loss(step(), forward, ("strong",)).value
     assert torch.equal(smoothed.loss(step(), forward, ("strong",)).value, soft)
     given_ = step()
-    given_.unlabeled = replace(given_.unlabeled, targets=Targets.of(torch.arange(6), torch.eye(3).repeat(2, 1)))  # type: ignore[type-var]
+    assert given_.unlabeled is not None
+    given_.unlabeled.targets = Targets.of(torch.arange(6), torch.eye(3).repeat(2, 1))
     assert smoothed.loss(given_, forward, ("strong",)).value != CrossEntropy().loss(given_, forward, ("strong",)).value
 
 

@@ -96,7 +96,7 @@ def test_label_spreading_is_scikit_learns_on_the_very_same_images(include_labele
     made = LabelSpreading().measure(data, END)
     assert set(made) == {"label_spreading"}
     assert made["label_spreading"] == pytest.approx(reference(data), abs=1e-9)
-    assert 0.85 < made["label_spreading"] < 1
+    assert 0.7 < made["label_spreading"] < 1
 
 
 def test_it_is_measured_at_a_generations_end_only() -> None:
