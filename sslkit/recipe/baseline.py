@@ -6,9 +6,9 @@ from typing import Any
 
 from ..errors import RecipeError
 from .compose import build, draft_of, tabled
+from .draft import Draft, Plugin
 from .message import Problems
 from .model import Recipe
-from .resolve import Draft, Plugin
 
 TEACHING = frozenset({"label", "make_teacher", "refine", "revise_labeled"})
 "Hooks that only pseudo-labels call for; a labeler with one of them is left out."

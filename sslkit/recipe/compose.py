@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RecipeError
-from .checks import check, check_all
+from .across import check_all, check_generation
+from .checks import check
+from .draft import Draft
 from .merge import anchor, merge
 from .message import Problems, shown
 from .model import Entry, Generation, Recipe
 from .overrides import apply
 from .places import Place, Source, Table, annotated, plain
-from .read import check_values, locate, read
-from .resolve import Draft, check_keys, defaults, resolve
+from .read import DEEPEST, check_values, locate, read
+from .resolve import check_keys, defaults, resolve
 from .tables import digests
 
 
@@ -37,10 +39,15 @@ def load(source: str | Path, overrides: Mapping[str, Any] | None = None, seed: i
     return recipe
 
 
-def with_overrides(recipe: Recipe, overrides: Mapping[str, Any], from_generation: int = 0) -> Recipe:
-    """A recipe with overrides applied from a generation on (0: to the whole recipe)."""
+def with_overrides(
+    recipe: Recipe, overrides: Mapping[str, Any], from_generation: int = 0, folder: Path | None = None
+) -> Recipe:
+    """A recipe with overrides applied from a generation on (0: to the whole recipe).
+
+    `folder`: what their relative paths start from; by default the current one. Raises `RecipeError`.
+    """
     problems = Problems()
-    table = apply(reopened(recipe), overrides, problems, from_generation)
+    table = apply(reopened(recipe), overrides, problems, from_generation, folder)
     return build(table, recipe.name, recipe.path, problems)
 
 
@@ -74,26 +81,31 @@ def composed(label: str, path: Path, chain: tuple[Path, ...], problems: Problems
     check_values(table, place, problems)
     base = Table({}, place)
     if "extends" in table:
-        base = _base(table, (*chain, path.resolve()), problems) or base
+        base = _base(table, (*chain, path.resolve()), problems)
     return merge(base, anchor(table.without("extends"), source), problems)
 
 
-def _base(table: Table, chain: tuple[Path, ...], problems: Problems) -> Table | None:
-    """What a table extends; a recipe that extends itself is refused with the chain."""
+def _base(table: Table, chain: tuple[Path, ...], problems: Problems) -> Table:
+    """What a table extends. Without it nothing else can be judged, so a problem here ends the search for more."""
     name, place = table["extends"], table.where("extends")
     if not isinstance(name, str) or not name:
         problems.add(place, f"`extends = {shown(name)}`", 'it takes the path or the name of a recipe: "base.toml"')
-        return None
+        problems.raise_any()
     try:
         label, path = locate(name, place.source.folder)
-        if path.resolve() in chain:
-            names = [*chain[chain.index(path.resolve()) :], path.resolve()]
-            raise RecipeError("a recipe extends itself: " + " -> ".join(each.name for each in names))
-        return composed(label, path, chain, problems)
     except RecipeError as error:
         first, *rest = str(error).splitlines()
         problems.add(place, f"`extends = {shown(name)}`: {first}", *(line.strip() for line in rest))
-        return None
+        problems.raise_any()
+    real = path.resolve()
+    if len(chain) >= DEEPEST:
+        problems.add(place, f"`extends = {shown(name)}`: more than {DEEPEST} recipes extend one another")
+        problems.raise_any()
+    if real in chain:
+        names = " -> ".join(each.name for each in [*chain[chain.index(real) :], real])
+        problems.add(place, f"`extends = {shown(name)}`: the recipe extends itself: {names}", "leave one of them out")
+        problems.raise_any()
+    return composed(label, path, chain, problems)
 
 
 def build(table: Table, name: str, path: Path | None, problems: Problems) -> Recipe:
@@ -103,10 +115,11 @@ def build(table: Table, name: str, path: Path | None, problems: Problems) -> Rec
     base = resolve(table, problems)
     drafts = []
     for index, over in enumerate(overrides or [Table({}, table.place)]):
+        check_generation(index, over, problems)
         problems.generation = index
         drafts.append(resolve(merge(table.without("generation"), over, problems), problems))
         check(drafts[-1], problems)
-    problems.generation = None
+        problems.generation = None
     warnings = check_all(drafts, problems)
     problems.raise_any(len(drafts))
     resolved = base.resolved

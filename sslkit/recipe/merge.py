@@ -112,7 +112,7 @@ def as_list(section: str, table: Table, problems: Problems) -> list[Table]:
     problems.add(
         table.where(section),
         f"{heading(section)}: {len(value):,} tables" if many else f"`{section}` is a list of tables",
-        f"at most {MOST:,} are accepted" if many else f"write `[[{section}]]` above each plugin's keys",
+        f"at most {MOST:,} are accepted" if many else f"write `[[{section}]]` above a plugin's keys, or `{section}.NAME.KEY`",
     )
     return []
 

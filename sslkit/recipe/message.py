@@ -27,6 +27,7 @@ class Problems:
 
     def __init__(self) -> None:
         self.found: dict[Problem, set[int | None]] = {}
+        self._places: set[Place] = set()
         self.generation: int | None = None
         "The generation that is being looked at; None: the recipe's own tables."
 
@@ -34,10 +35,11 @@ class Problems:
         """Note a problem: what, then what would be right. The same one, found again, counts once."""
         problem = Problem(place, tuple(line for line in lines if line))
         self.found.setdefault(problem, set()).add(self.generation)
+        self._places.add(place)
 
     def at(self, place: Place) -> bool:
         """Whether something is wrong with exactly this key already."""
-        return any(problem.place == place for problem in self.found)
+        return place in self._places
 
     def raise_any(self, generations: int = 1) -> None:
         """Raise all of it as one `RecipeError`."""

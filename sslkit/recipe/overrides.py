@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RecipeError
-from .merge import NUMBERED, anchor, merge
+from .merge import LISTS, NUMBERED, anchor, merge
 from .message import Problems, shown
 from .places import Place, Source, Table, annotated
 from .read import check_values
@@ -35,10 +35,19 @@ def parse_set(text: str) -> tuple[str, Any]:
                       '  expected 0.5, true, a word, "text", [1, 2] or { key = 1 }')  # fmt: skip
 
 
-def apply(table: Table, overrides: Mapping[str, Any], problems: Problems, from_generation: int = 0) -> Table:
+def apply(
+    table: Table,
+    overrides: Mapping[str, Any],
+    problems: Problems,
+    from_generation: int = 0,
+    folder: Path | None = None,
+) -> Table:
     """A recipe with overrides, which have the last word: they replace what its generations say of the same keys."""
-    source = Source("--set", Path.cwd())
+    source = Source("--set", (folder or Path.cwd()).absolute())
     nested = anchor(_nested(overrides, source, problems), source)
+    for key in ("extends", "files"):
+        if key in nested:
+            problems.add(nested.where(key), f"`{key}` cannot be overridden", "only a recipe's file says it")
     if not from_generation:
         return merge(_yielding(table, nested), nested, problems)
     steps = max(len(table.get("generation", [])), 1)
@@ -107,6 +116,6 @@ def _less(table: Table, over: Table) -> Table:
         if isinstance(value, Table) and isinstance(over.get(key), Table):
             if rest := _less(value, over[key]):
                 result[key] = rest
-        elif key not in over:
+        elif key not in over or (key in LISTS and over[key]):  # a list of plugins adds to what is there
             result[key] = value
     return result

@@ -16,7 +16,7 @@ from .places import Place, Source, Table, annotated
 
 LARGEST = 1 << 20  # bytes: a recipe is read by people; data belongs into files of its own
 LONGEST_LINE = 20_000  # characters: tomllib's time grows with the square of a dotted key's length
-DEEPEST = 32  # tables within tables
+DEEPEST = 32  # tables within tables, recipes that extend one another
 PACKAGE = "sslkit_recipes"
 
 
@@ -34,7 +34,7 @@ def locate(name: str | Path, folder: Path | None = None) -> tuple[str, Path]:
     path = Path(name) if folder is None else folder / name
     try:
         if path.is_file():
-            return str(path), path
+            return _label(path), path
         known = shipped()
         if isinstance(name, str) and name in known:
             return name, known[name]
@@ -46,6 +46,11 @@ def locate(name: str | Path, folder: Path | None = None) -> tuple[str, Path]:
     beside = [other.name for other in sorted(path.parent.glob("*.toml"))] if path.parent.is_dir() else []
     hint = did_you_mean(path.name, beside) or did_you_mean(path.stem, known)
     raise RecipeError(f"{path}: no such recipe\n  " + sentence(f"shipped recipes: {listed(known)}.", hint))
+
+
+def _label(path: Path) -> str:
+    """A path as messages show it: short where it lies below the current folder."""
+    return str(path.relative_to(Path.cwd())) if path.is_absolute() and path.is_relative_to(Path.cwd()) else str(path)
 
 
 def read(label: str, path: Path) -> Table:

@@ -3,107 +3,38 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from .. import registry
 from ..errors import RecipeError
-from ..hookspecs import SECTIONS, SINGLE, hooks_of
+from ..hookspecs import SECTIONS, SINGLE
 from . import fields
+from .draft import RESERVED, Draft, Plugin, Reserved
 from .implementations import faults
 from .merge import name_of
 from .message import Problems, did_you_mean, listed, sentence, shown
-from .model import CLEAN, Entry, ModelTable, OptimizerTable, PassTable, Settings, ViewTable
+from .model import CLEAN, ModelTable, OptimizerTable, PassTable, Settings, ViewTable
 from .places import Source, Table
-from .validate import dumped, made, unknown_key, usable, validate
+from .validate import dumped, unknown_key, usable, validate
 
 NAME = re.compile(r"[A-Za-z0-9_-]+")
-STREAMS = ("labeled", "unlabeled")
 DEFAULTS: dict[str, Any] = {
     "metric": [{"use": "accuracy"}],
     "tracker": [{"use": "console"}, {"use": "jsonl"}],
 }
 "Sections that a recipe may leave out."
-DEFAULT_ON = {"labeler": [CLEAN], "schedule": ["lr"]}
-"Views that a plugin looks at where its table does not say; noise looks at all declared ones."
 OWN = ("extends", "views", "pass", "optimizer", "generation", "files")
 "Keys of a recipe beside its settings and plugin sections."
-
-
-@dataclass(kw_only=True)
-class Reserved:
-    """Keys of every plugin table that the recipe layer reads itself."""
-
-    use: str
-    name: str | None = None
-    on: str | list[str] | None = None
-    enabled: bool = True
-    when: Literal["pool", "step"] | None = None
-
-
-RESERVED = tuple(fields.hints(Reserved))
-
-
-@dataclass(eq=False, kw_only=True)
-class Plugin:
-    """One plugin table, laid on its class."""
-
-    section: str
-    name: str
-    use: str
-    cls: type
-    settings: dict[str, Any]
-    reserved: Reserved
-    table: Table
-    on: list[str] = field(default_factory=list)
-    "View names, or what a schedule drives; filled in by the checks."
-
-    @property
-    def hooks(self) -> list[str]:
-        """What it implements."""
-        return hooks_of(self.cls)
-
-    @property
-    def label(self) -> str:
-        """How messages name it."""
-        return f"{registry.heading(self.section)} {self.name}"
-
-    def fresh(self) -> Entry:
-        """A new instance."""
-        return Entry(self.section, self.name, self.use, made(self.cls, self.settings), tuple(self.on), self.reserved.when)
-
-
-@dataclass(eq=False, kw_only=True)
-class Draft:
-    """A recipe's tables, or a generation's, each laid on its class. None: it is wrong, and noted."""
-
-    table: Table
-    settings: Settings | None
-    model: ModelTable | None
-    size: int | None
-    optimizer: OptimizerTable | None
-    views: dict[str, ViewTable]
-    passes: list[PassTable]
-    plugins: list[Plugin]
-    resolved: dict[str, Any]
-    files: set[Path] = field(default_factory=set)
-
-    @property
-    def enabled(self) -> list[Plugin]:
-        """Plugins that take part."""
-        return [plugin for plugin in self.plugins if plugin.reserved.enabled]
 
 
 def resolve(table: Table, problems: Problems) -> Draft:
     """Lay every table on its class. Problems are noted; what can be resolved in spite of them is."""
     resolved: dict[str, Any] = {}
-    files: set[Path] = set()
-    settings = validate(Settings, table.only(*fields.hints(Settings)), "recipe", problems)
+    settings = validate(Settings, table.only(*fields.hints(Settings)), "", problems)
     if settings:
         resolved.update(dumped(Settings, settings))
-    draft = Draft(table=table, settings=settings, model=None, size=None, optimizer=None, views={}, passes=[],
-                  plugins=[], resolved=resolved, files=files)  # fmt: skip
+    draft = Draft(table=table, settings=settings, resolved=resolved)
     for section in SECTIONS:
         _section(section, draft, problems)
         if section == "model":
@@ -170,8 +101,8 @@ def _fixed(draft: Draft, problems: Problems) -> None:
     passes = draft.table.get("pass", [])
     for i, table in enumerate(passes if isinstance(passes, list) else []):
         one = validate(PassTable, table, f"[[pass]] {i}", problems)
-        if one:
-            draft.passes.append(one)
+        if one is not None:
+            draft.numbered_passes.append((i, one))
     if passes:
         draft.resolved["pass"] = [dumped(PassTable, one) for one in draft.passes]
 
@@ -189,40 +120,39 @@ def _view(name: str, view: Any, draft: Draft, problems: Problems) -> None:
 
 
 def _plugin(section: str, table: Table, draft: Draft, problems: Problems) -> dict[str, Any]:
-    """One plugin's table, resolved; what is wrong is noted and the plugin left out."""
+    """One plugin's table, resolved; what is wrong is noted."""
     name = name_of(table)
     label = f"{registry.heading(section)} {name or ''}".rstrip()
-    reserved = validate(Reserved, table.only(*RESERVED), label, problems)
-    if reserved is None or name is None:
-        return {}
+    if "use" not in table:
+        problems.add(table.place, f"{label}: `use` is missing", f"installed: {listed(registry.names(section))}")
+    reserved = validate(Reserved, table.only(*RESERVED), label, problems) if "use" in table else None
+    cls = _class(section, reserved, label, table, draft, problems) if reserved else None
+    if reserved is None or name is None or cls is None:
+        if reserved is None or reserved.enabled:
+            draft.broken.add(name or "")
+        return dict(table)
     _reserved(section, name, label, table, problems)
-    cls = _class(section, reserved, label, table, draft, problems)
-    if cls is None:
-        kept = table if not reserved.enabled else {}
-        return dict(kept.items())
-    _size(section, cls, table, draft, problems)
+    if section == "model" and "size" in table:
+        draft.size = _size(table, problems)
     own = _with_paths(cls, table, draft, section)
     instance = validate(cls, own, label, problems, RESERVED)
-    if instance is None:
-        return {}
-    settings = dumped(cls, instance)
-    draft.plugins.append(Plugin(section=section, name=name, use=reserved.use, cls=cls, settings=settings,
-                                reserved=reserved, table=table))  # fmt: skip
-    return _resolved(section, name, reserved, settings, draft)
+    settings: dict[str, Any] = {} if instance is None else dumped(cls, instance)
+    plugin = Plugin(section=section, name=name, use=reserved.use, cls=cls, settings=settings, reserved=reserved,
+                    table=table)  # fmt: skip
+    draft.plugins.append(plugin)
+    return _resolved(plugin, draft)
 
 
-def _resolved(section: str, name: str, reserved: Reserved, settings: dict[str, Any], draft: Draft) -> dict[str, Any]:
+def _resolved(plugin: Plugin, draft: Draft) -> dict[str, Any]:
     """A plugin's table as it is written beside a run."""
-    on = [reserved.on] if isinstance(reserved.on, str) else reserved.on
-    head: dict[str, Any] = {"use": reserved.use, "name": name, "enabled": reserved.enabled}
-    on = DEFAULT_ON.get(section) if on is None else on
-    if on is not None:
+    head: dict[str, Any] = {"use": plugin.use, "name": plugin.name, "enabled": plugin.reserved.enabled}
+    if (on := plugin.said_on) is not None:
         head["on"] = on
-    if reserved.when:
-        head["when"] = reserved.when
-    if section == "model" and draft.size:
+    if plugin.reserved.when:
+        head["when"] = plugin.reserved.when
+    if plugin.section == "model" and draft.size:
         head["size"] = draft.size
-    return {**head, **settings}
+    return {**head, **plugin.settings}
 
 
 def _reserved(section: str, name: str, label: str, table: Table, problems: Problems) -> None:
@@ -258,12 +188,11 @@ def _class(
     return cls
 
 
-def _size(section: str, cls: type, table: Table, draft: Draft, problems: Problems) -> None:
+def _size(table: Table, problems: Problems) -> int | None:
     """`size` of a `[model]` plugin: reserved, and the plugin's too if it has such a field."""
-    if section == "model" and "size" in table:
-        only = validate(ModelTable, Table({"name": "x", "size": table["size"]}, table.place, table.places),
-                        "[model]", problems)  # fmt: skip
-        draft.size = only.size if only else None
+    stand_in = Table({"name": "", "size": table["size"]}, table.place, table.places)
+    only = validate(ModelTable, stand_in, "[model]", problems)
+    return only.size if only else None
 
 
 def _with_paths(cls: type, table: Table, draft: Draft, section: str) -> Table:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable
-from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -13,16 +12,20 @@ from pydantic_core import ErrorDetails
 
 from . import fields
 from .message import Problems, did_you_mean, listed, sentence, shown
-from .places import Place, Table, plain
+from .places import Table, plain
 
 T = TypeVar("T")
 UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
 
 
-@cache
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {}
+
+
 def adapter(cls: type[T]) -> TypeAdapter[T]:
-    """Pydantic's view of a dataclass; it takes milliseconds to make."""
-    return TypeAdapter(cls)
+    """Pydantic's view of a dataclass; it takes milliseconds to make, so it is made once."""
+    if cls not in _ADAPTERS:
+        _ADAPTERS[cls] = TypeAdapter(cls)
+    return _ADAPTERS[cls]
 
 
 def made(cls: type[T], table: dict[str, Any]) -> T:
@@ -55,24 +58,25 @@ def _note(cls: type, table: Table, label: str, problems: Problems, detail: Error
     place = inside.where(keys[-1]) if keys else table.place
     if problems.at(place):
         return
-    name = ".".join(keys)
+    name, label = ".".join(keys), f"{label}: " if label else ""
     if detail["type"] in UNKNOWN and keys:
         known = [*fields.hints(owner), *(others if owner is cls else [])]
-        problems.add(place, f"{label}: unknown key `{name}`", unknown_key(keys[-1], known, owner))
+        problems.add(place, f"{label}unknown key `{name}`", unknown_key(keys[-1], known, owner))
     elif detail["type"] == "missing" and keys:
-        problems.add(place, f"{label}: `{name}` is missing", f"it takes {fields.accepted(owner, keys[-1])}")
+        problems.add(place, f"{label}`{name}` is missing", f"it takes {fields.accepted(owner, keys[-1])}")
     elif keys and keys[-1] in fields.hints(owner):
         hint = fields.hints(owner)[keys[-1]]
         guess = did_you_mean(_received(inside[keys[-1]], detail), fields.choices(hint), '"')
         takes = f"it takes {fields.accepted(owner, keys[-1])}"
-        problems.add(place, f"{label}: `{name} = {shown(inside.get(keys[-1]))}`", sentence(takes, guess), _own(detail))
+        problems.add(place, f"{label}`{name} = {shown(inside.get(keys[-1]))}`", sentence(takes, guess), _own(detail))
     else:
-        problems.add(place, f"{label}: {_own(detail) or detail['msg']}")
+        problems.add(place, f"{label}{_own(detail) or detail['msg']}")
 
 
 def _walk(cls: type, table: Table, loc: tuple[int | str, ...]) -> tuple[type, Table, list[str]]:
     """The dataclass and table that a finding's location lies in, and the keys that lead to it."""
-    owner, inside, keys = cls, table, []
+    owner, inside = cls, table
+    keys: list[str] = []
     for part in loc:
         if keys:
             hint = fields.bare(fields.hints(owner).get(keys[-1]))
@@ -119,8 +123,3 @@ def usable(cls: type) -> list[str]:
     except Exception as error:
         return [f"`{cls.__name__}` has a field that no table can set: {str(error).splitlines()[0]}"]
     return []
-
-
-def place_of(table: Table, key: str) -> Place:
-    """Where a key was said."""
-    return table.where(key)
