@@ -126,7 +126,9 @@ def compare(title: str, state: State, arrays: list[dict[str, object]], count: in
                 times[name].append((time.perf_counter() - began) / count * 1e6)
     ours, hand = (statistics.median(times[name]) for name in ("engine", "by hand"))
     own = statistics.median(a - b for a, b in zip(times["engine"], times["by hand"], strict=True))
-    print(f"{title}: engine {ours:,.0f} us a step, by hand {hand:,.0f} us; ratio {ours / hand:.3f}, engine's own {own:,.0f} us")
+    print(
+        f"{title}: engine {ours:,.0f} us a step, by hand {hand:,.0f} us; ratio {ours / hand:.3f}, engine's own {own:,.0f} us"
+    )
 
 
 def main() -> None:

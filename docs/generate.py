@@ -1,6 +1,6 @@
 """Writes docs/hooks.md and docs/plugins.md from the code; the tests fail when they no longer match it.
 
-    python docs/generate.py
+python docs/generate.py
 """
 
 from __future__ import annotations
@@ -71,7 +71,12 @@ def plugins_page(plugins: dict[str, dict[str, type]]) -> str:
         if found:
             parts += [f"## {inspect.getdoc(SECTIONS[section])}\n"]
         for name, cls in found.items():
-            parts += [f"### {name}\n", inspect.getdoc(cls) or "", "", f"Hooks: {', '.join(f'`{h}`' for h in hooks_of(cls))}\n"]
+            parts += [
+                f"### {name}\n",
+                inspect.getdoc(cls) or "",
+                "",
+                f"Hooks: {', '.join(f'`{h}`' for h in hooks_of(cls))}\n",
+            ]
             parts += fields_table(cls)
     return "\n".join(parts)
 

@@ -42,7 +42,31 @@ _HOMES = {
     ],
 }  # fmt: skip
 
-__all__ = ["hookimpl", *sorted(name for names in _HOMES.values() for name in names)]
+__all__ = [
+    "Batch",
+    "Classifier",
+    "Data",
+    "Event",
+    "Facts",
+    "Forward",
+    "Image",
+    "Images",
+    "Keys",
+    "Labeled",
+    "LossTerm",
+    "Outputs",
+    "Progress",
+    "Run",
+    "SslkitError",
+    "Step",
+    "Targets",
+    "Transform",
+    "View",
+    "ViewSpec",
+    "global_mean",
+    "hookimpl",
+    "run",
+]
 
 
 def __getattr__(name: str) -> Any:

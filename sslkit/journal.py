@@ -30,6 +30,9 @@ class Journal:
         self.first = state.step
         self.waited = self.worked = 0.0
         self.total_images = 0
+        stored = None if state.label_timing else state.stored
+        # Of a filtered pool only rows in use are drawn: the share is the pool's.
+        self.pool_share = None if stored is None else stored.kept.double().mean().item()
 
     def ready(self) -> None:
         """The model wants its next step: what passes until `loaded` is waiting."""
@@ -44,7 +47,7 @@ class Journal:
     def stepped(self, step: Step, terms: list[LossTerm]) -> None:
         """A step is done; its losses stay on the device until a line is due."""
         self.terms.append((self.state.step, [LossTerm(t.value.detach(), t.weight, t.name) for t in terms]))
-        if step.unlabeled is not None and step.unlabeled.targets is not None:
+        if step.unlabeled is not None and step.unlabeled.targets is not None and self.state.label_timing:
             self.kept.append(step.unlabeled.targets.weight)
         self.images += sum(len(batch.index) for batch in step.batches)
         self.worked += time.perf_counter() - self.mark
@@ -83,7 +86,7 @@ class Journal:
             state.progress,
             losses={name: sum(values) / len(values) for name, values in sums.items()},
             lr=state.cfg.optimizer.rate * state.rate,
-            kept_share=sum(shares) / len(shares) if shares else None,
+            kept_share=sum(shares) / len(shares) if shares else self.pool_share,
             timing=self._timing(),
         )
         self.terms, self.kept, self.images = [], [], 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Any
 
 import click
@@ -11,7 +12,7 @@ from rich.tree import Tree
 
 from ..hookspecs import hooks_of
 
-OFF = "off in this generation: its stream has no teacher yet"
+OFF = "off: its stream has no teacher yet"
 
 
 @click.command()
@@ -59,17 +60,27 @@ def describe(recipe: Any, found: list[Any], data: Any) -> Tree:
     """The composition as a tree: generations, streams, views, passes, losses."""
     sizes = ", ".join(f"{len(images):,} {name}" for name, images in data.splits.items()) if data else "data not opened"
     tree = Tree(Text.assemble((recipe.name, "bold"), f"   {sizes}"))
-    for cfg, seen in zip(recipe.generations, found, strict=True):
-        add_generation(tree, cfg, seen)
+    pairs = list(zip(recipe.generations, found, strict=True))
+    for _, group in groupby(pairs, lambda pair: composition(*pair)):
+        alike = list(group)
+        add_generation(tree, *alike[0], last=alike[-1][0].index)
     return tree
 
 
-def add_generation(tree: Tree, cfg: Any, seen: Any) -> None:
-    """One generation's branch."""
+def composition(cfg: Any, seen: Any) -> str:
+    """What tells one generation from the next; those that differ in nothing are shown as one."""
+    plugins = [(e.section, e.name, e.use, e.on, e.when, vars(e.plugin)) for e in cfg.entries()]
+    alive = [(term.name, term.alive) for term in seen.terms.values()]
+    return repr((cfg.settings, cfg.model, cfg.optimizer, cfg.views, cfg.passes, plugins, seen.teacher, alive))
+
+
+def add_generation(tree: Tree, cfg: Any, seen: Any, last: int) -> None:
+    """One branch: a generation, or several that are alike."""
     entries, settings = cfg.entries(), cfg.settings
+    title = f"generation {cfg.index}" if last == cfg.index else f"generations {cfg.index}-{last}"
     branch = tree.add(
         Text.assemble(
-            (f"generation {cfg.index}", "bold cyan"),
+            (title, "bold cyan"),
             f"   {seen.model}, {seen.image_size} px, {seen.parameters:,} parameters, {settings.steps:,} steps, ",
             {"scratch": "from scratch", "previous": "from the previous weights", "continue": "going on"}[settings.init],
         )
@@ -128,5 +139,5 @@ def add_loss(branch: Tree, entry: Any, seen: Any) -> None:
     elif not terms:
         branch.add(row("loss", what))
     for term in terms:
-        mark = ("✓ moves the student", "green") if term.alive else ("✗ teaches nothing", "bold red")
+        mark = ("✓ moves", "green") if term.alive else ("✗ teaches nothing", "bold red")
         branch.add(row("loss", Text.assemble(f"{what}   {term.value:.3g}, gradient {term.gradient:.2g}  ", mark)))
