@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
+from collections.abc import Callable, Iterable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -71,8 +72,14 @@ def default_name(use: str) -> str:
 
 
 def _points(section: str) -> dict[str, list[EntryPoint]]:
+    # Every installed package's metadata is read to answer this, and a recipe asks for each of its plugins.
+    return _read(section, entry_points, tuple(sys.path))
+
+
+@cache
+def _read(section: str, ask: Callable[..., Iterable[EntryPoint]], _: tuple[str, ...]) -> dict[str, list[EntryPoint]]:
     found: dict[str, list[EntryPoint]] = {}
-    for point in entry_points(group=f"sslkit.{section}"):
+    for point in ask(group=f"sslkit.{section}"):
         found.setdefault(point.name, []).append(point)
     return found
 
