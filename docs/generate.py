@@ -35,8 +35,8 @@ def hooks_page(plugins: dict[str, dict[str, type]]) -> str:
     """Every hook: signature, kind, timing, shapes, who implements it."""
     loop = inspect.getdoc(hookspecs) or ""
     parts = ["# Hooks\n", NOTE, as_markdown(loop), ""]
-    for section, cls in {"any": AnyHooks, **SECTIONS}.items():
-        parts += [f"## {inspect.getdoc(cls)}\n" if section == "any" else f"## {inspect.getdoc(cls)}\n"]
+    for cls in (AnyHooks, *SECTIONS.values()):
+        parts += [f"## {inspect.getdoc(cls)}\n"]
         for name in (n for n, f in vars(cls).items() if inspect.isfunction(f)):
             users = [f"`{n}`" for found in plugins.values() for n, plugin in found.items() if name in hooks_of(plugin)]
             parts += [f"### `{signature(getattr(cls, name))}`\n", inspect.getdoc(getattr(cls, name)) or "", ""]

@@ -10,7 +10,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from .distributed import global_mean
     from .errors import SslkitError
-    from .runs import Run, run
+    from .folder import Run
+    from .runs import run
     from .types import (
         Batch,
         Classifier,
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "distributed": ["global_mean"],
     "errors": ["SslkitError"],
-    "runs": ["Run", "run"],
+    "folder": ["Run"],
+    "runs": ["run"],
     "types": [
         "Batch", "Classifier", "Data", "Event", "Facts", "Forward", "Image", "Images", "Keys", "Labeled", "LossTerm",
         "Outputs", "Progress", "Step", "Targets", "Transform", "View", "ViewSpec",

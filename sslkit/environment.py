@@ -12,7 +12,6 @@ from importlib.metadata import version
 from typing import Any
 
 import torch
-import torch.utils.deterministic as deterministic
 
 from . import __version__
 from .errors import RunError
@@ -76,12 +75,13 @@ def stop_signals() -> Iterator[Callable[[], str | None]]:
 def determinism(on: bool) -> Iterator[None]:
     """Deterministic algorithms for the time of a run."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    before = torch.are_deterministic_algorithms_enabled(), deterministic.fill_uninitialized_memory
+    filling: Any = torch.utils.deterministic
+    before = torch.are_deterministic_algorithms_enabled(), filling.fill_uninitialized_memory
     torch.use_deterministic_algorithms(on)
     # It would write zeros into every new tensor, and nothing here reads what it has not written.
-    deterministic.fill_uninitialized_memory = False
+    filling.fill_uninitialized_memory = False
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before[0])
-        deterministic.fill_uninitialized_memory = before[1]
+        filling.fill_uninitialized_memory = before[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,7 +14,11 @@ from .randomness import key, seed_torch
 from .recipe.model import PassTable
 from .types import Outputs, Step, View
 
-WAYS = {"student": ("batch", True, True), "teacher": ("running", False, False), "average": ("running", False, False)}
+WAYS: dict[str, tuple[Literal["batch", "running"], bool, bool]] = {
+    "student": ("batch", True, True),
+    "teacher": ("running", False, False),
+    "average": ("running", False, False),
+}
 "How a model usually runs: batch-norm's statistics, whether they are written, noise."
 
 
@@ -122,9 +127,9 @@ def split_outputs(outputs: Outputs, sizes: list[int]) -> list[Outputs]:
     """The answers to the views that shared a batch."""
     if len(sizes) == 1:
         return [outputs]
-    logits = outputs.logits.split(sizes)
-    features = outputs.features.split(sizes) if outputs.features is not None else [None] * len(sizes)
-    heads = {name: answer.split(sizes) for name, answer in outputs.heads.items()}
+    logits = torch.split(outputs.logits, sizes)
+    features = torch.split(outputs.features, sizes) if outputs.features is not None else [None] * len(sizes)
+    heads = {name: torch.split(answer, sizes) for name, answer in outputs.heads.items()}
     return [
         Outputs(logits[i], features[i], {name: parts[i] for name, parts in heads.items()}) for i in range(len(sizes))
     ]

@@ -27,6 +27,7 @@ Every hook that draws random numbers takes `progress` and draws from it alone. `
 plugin's table names (a stream there stands for all of its views).
 """
 
+# mypy: disable-error-code="empty-body"
 
 from __future__ import annotations
 
@@ -73,7 +74,7 @@ class DataHooks:
     """`[data]`: where images come from."""
 
     @hookspec
-    def open_data(self, progress: Progress) -> Data:  # type: ignore[empty-body]
+    def open_data(self, progress: Progress) -> Data:
         """Slot. Once per run. Splits depend on `progress.seed`; ids are stable; images are read when asked for."""
 
 
@@ -81,7 +82,7 @@ class ModelHooks:
     """`[model]`: the network that learns."""
 
     @hookspec
-    def build_model(self, facts: Facts, kwargs: dict[str, Any]) -> nn.Module:  # type: ignore[empty-body]
+    def build_model(self, facts: Facts, kwargs: dict[str, Any]) -> nn.Module:
         """Slot; timm's `create_model` where nobody implements it. (N, C, H, W) normalised floats -> (N, K) logits.
 
         `kwargs` are those of `model_kwargs`, with `num_classes` and `in_chans`. A module may say which layer is its
@@ -93,19 +94,19 @@ class NoiseHooks:
     """`[[noise]]`: what perturbs images, the batch, or the model."""
 
     @hookspec
-    def model_kwargs(self, generation: int) -> dict[str, Any]:  # type: ignore[empty-body]
+    def model_kwargs(self, generation: int) -> dict[str, Any]:
         """Collect, merged; two plugins must not set the same key. A student is built (`drop_rate`, ...)."""
 
     @hookspec
-    def image_transforms(self, view: ViewSpec) -> list[Transform]:  # type: ignore[empty-body]
+    def image_transforms(self, view: ViewSpec) -> list[Transform]:
         """Collect, concatenated. Once per view of `on` and generation; they run in data workers, on whole batches."""
 
     @hookspec
-    def perturb_batch(self, images: Tensor, view: ViewSpec, progress: Progress) -> Tensor:  # type: ignore[empty-body]
+    def perturb_batch(self, images: Tensor, view: ViewSpec, progress: Progress) -> Tensor:
         """Fold. Each step, for each view of `on`, on the device. (N, C, H, W) floats in 0-1 -> the same shape."""
 
     @hookspec
-    def mix(self, step: Step, on: tuple[str, ...], progress: Progress) -> Step:  # type: ignore[empty-body]
+    def mix(self, step: Step, on: tuple[str, ...], progress: Progress) -> Step:
         """Fold. Each step, after labels are made: replace or add views, and give them targets of their own."""
 
 
@@ -123,15 +124,15 @@ class LabelerHooks:
         """Slot for each label timing. Generation start. `previous`: the finished generation's model, None in the first."""
 
     @hookspec
-    def label(self, batch: Batch, forward: Forward, on: tuple[str, ...], progress: Progress) -> Targets:  # type: ignore[empty-body]
+    def label(self, batch: Batch, forward: Forward, on: tuple[str, ...], progress: Progress) -> Targets:
         """Slot for each label timing. A chunk of the pool, or a batch of each stream that the recipe labels."""
 
     @hookspec
-    def refine(self, targets: Targets, batch: Batch | None, forward: Forward | None, progress: Progress) -> Targets:  # type: ignore[empty-body]
+    def refine(self, targets: Targets, batch: Batch | None, forward: Forward | None, progress: Progress) -> Targets:
         """Fold. The whole pool once (`batch` and `forward` are None), or a step's batch. Answer new `Targets`."""
 
     @hookspec
-    def revise_labeled(self, labeled: Labeled, stored: Targets | None, progress: Progress) -> Labeled:  # type: ignore[empty-body]
+    def revise_labeled(self, labeled: Labeled, stored: Targets | None, progress: Progress) -> Labeled:
         """Fold. Generation start: the rows of the labeled stream, e.g. with sure pseudo-labels promoted into it."""
 
     @hookspec
@@ -146,18 +147,18 @@ class LossHooks:
     """`[[loss]]`: the terms of the objective."""
 
     @hookspec
-    def extend_model(self, student: nn.Module) -> dict[str, nn.Module]:  # type: ignore[empty-body]
+    def extend_model(self, student: nn.Module) -> dict[str, nn.Module]:
         """Collect, merged. A student is built: heads on the classifier's input, (N, D) -> what the head answers."""
 
     @hookspec
-    def loss(self, step: Step, forward: Forward, on: tuple[str, ...], progress: Progress) -> LossTerm | list[LossTerm]:  # type: ignore[empty-body]
+    def loss(self, step: Step, forward: Forward, on: tuple[str, ...], progress: Progress) -> LossTerm | list[LossTerm]:
         """Collect; the objective is the sum of `weight * value`. Each step, while every stream of `on` is there.
 
         Average with `sslkit.global_mean`: over all rows and all processes, filtered rows included.
         """
 
     @hookspec
-    def decide(self, outputs: Outputs) -> Tensor:  # type: ignore[empty-body]
+    def decide(self, outputs: Outputs) -> Tensor:
         """Slot; the classifier's logits where nobody implements it. Evaluation and labeling: (N, K) logits."""
 
 
@@ -165,7 +166,7 @@ class ScheduleHooks:
     """`[[schedule]]`: a number as a function of progress. `on` names what it drives: "lr" or "<plugin>.<field>"."""
 
     @hookspec
-    def scheduled(self, progress: Progress) -> float:  # type: ignore[empty-body]
+    def scheduled(self, progress: Progress) -> float:
         """Slot for each target. Before each step: the factor on the recipe's value."""
 
 
@@ -173,11 +174,11 @@ class StepHooks:
     """`[step]`: a training step of another shape, where losses on one student do not say it."""
 
     @hookspec
-    def trainables(self, student: nn.Module, facts: Facts) -> dict[str, nn.Module]:  # type: ignore[empty-body]
+    def trainables(self, student: nn.Module, facts: Facts) -> dict[str, nn.Module]:
         """Slot. A student is built: further models to train. The engine places them, gives each an optimizer, saves them."""
 
     @hookspec
-    def train_step(self, step: Step, forward: Forward, state: Any, progress: Progress) -> list[LossTerm]:  # type: ignore[empty-body]
+    def train_step(self, step: Step, forward: Forward, state: Any, progress: Progress) -> list[LossTerm]:
         """Slot. Replaces losses, backward and optimizer step; labels, mixing and `after_step` stay the engine's.
 
         `state.student`, `state.optimizer`, `state.trainables[name]` and `state.optimizers[name]` are there to be moved;
@@ -191,7 +192,7 @@ class MetricHooks:
     @hookspec
     def measure(
         self, model: Classifier, data: Data, stored: Targets | None, baseline: Classifier | None, progress: Progress
-    ) -> dict[str, Any]:  # type: ignore[empty-body]
+    ) -> dict[str, Any]:
         """Collect, merged. Generation end, and every so many steps. Numbers by name; `baseline` is the supervised model."""
 
 

@@ -78,7 +78,7 @@ def _resize(image: Image, size: int) -> Image:
         # Rounded up, so that the crop always fits.
         shape = (max(size, round(width * scale)), max(size, round(height * scale)))
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        image = cv2.resize(image, shape, interpolation=method).reshape(shape[1], shape[0], -1)
+        image = np.asarray(cv2.resize(image, shape, interpolation=method), np.uint8).reshape(shape[1], shape[0], -1)
         top, left = (shape[1] - size) // 2, (shape[0] - size) // 2
         image = image[top : top + size, left : left + size]
     return image

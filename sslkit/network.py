@@ -31,8 +31,8 @@ class Network(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
         self._features: Tensor | None = None
         self._mode: tuple[bool, bool, bool] | None = None
-        classifier = model.get_classifier() if hasattr(model, "get_classifier") else None
-        if isinstance(classifier, nn.Module):
+        classifier = classifier_of(model)
+        if classifier is not None:
             classifier.register_forward_pre_hook(self._keep_features)
 
     def _keep_features(self, _: nn.Module, arguments: tuple[Tensor, ...]) -> None:
@@ -72,8 +72,13 @@ class Network(nn.Module):
 
     def no_weight_decay(self) -> set[str]:
         """Parameters that the model keeps from decay, by their names here."""
-        names = self.model.no_weight_decay() if hasattr(self.model, "no_weight_decay") else ()
-        return {f"model.{name}" for name in names}
+        return {f"model.{name}" for name in getattr(self.model, "no_weight_decay", tuple)()}
+
+
+def classifier_of(model: nn.Module) -> nn.Module | None:
+    """The layer that timm's `get_classifier()` names, if it names one."""
+    layer = getattr(model, "get_classifier", lambda: None)()
+    return layer if isinstance(layer, nn.Module) else None
 
 
 def image_size(generation: Generation) -> int:
@@ -156,7 +161,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
         raise RecipeError(f"[model] weights: {path} cannot be read as safetensors ({error})") from error
     own = model.state_dict()
     wrong = [name for name, tensor in weights.items() if name in own and own[name].shape != tensor.shape]
-    head = model.get_classifier() if hasattr(model, "get_classifier") else None
+    head = classifier_of(model)
     classifier = {name for name, module in model.named_modules() if module is head}
     strange = [name for name in wrong if name.rpartition(".")[0] not in classifier]
     missing = [name for name in own if name not in weights and "num_batches_tracked" not in name]

@@ -35,7 +35,7 @@ def row_keys(base: int, position: NDArray[np.integer]) -> NDArray[np.uint64]:
 def uniform(keys: NDArray[np.uint64], count: int) -> NDArray[np.float64]:
     """`count` draws from [0, 1) for each key: (N,) uint64 -> (N, count). Row i depends on `keys[i]` alone."""
     counters = np.arange(1, count + 1, dtype=np.uint64) * GOLDEN
-    return (_mix(keys[:, None] + counters) >> np.uint64(11)) * 2.0**-53
+    return (_mix(keys[:, None] + counters) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def torch_generator(seed: int, device: torch.device | str = "cpu") -> torch.Generator:

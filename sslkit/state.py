@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -30,6 +31,8 @@ class State:
     student: Network
     optimizer: torch.optim.Optimizer
     average: Network | None = None
+    previous: Network | None = None
+    "The finished generation's model."
     teachers: dict[str, Network | None] = field(default_factory=dict)
     trainables: dict[str, nn.Module] = field(default_factory=dict)
     optimizers: dict[str, torch.optim.Optimizer] = field(default_factory=dict)
@@ -38,8 +41,8 @@ class State:
     step: int = 0
     selected: dict[str, Any] | None = None
     "The best step so far: its number, its metrics, its weights."
-    rate: float = 1.0
-    "The learning rate's factor at this step."
+    rate: float = math.nan
+    "The learning rate's factor at this step; none is set yet in a fresh state, or in one that a checkpoint fills."
 
     @property
     def device(self) -> torch.device:
@@ -113,7 +116,7 @@ class State:
     def set_rate(self) -> None:
         """Schedules first: the learning rate and every scheduled field of this step."""
         factor = self.hooks.schedule(self.progress)
-        if factor != self.rate or not self.step:
+        if factor != self.rate:
             for optimizer in [self.optimizer, *self.optimizers.values()]:
                 for group in optimizer.param_groups:
                     group["lr"] = self.cfg.optimizer.rate * group.get("lr_scale", 1.0) * factor
@@ -126,6 +129,7 @@ class State:
         return {
             "student": self.student.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
+            "teachers": {timing: teacher.state_dict() for timing, teacher in self.own_teachers()},
             "optimizer": optimizer_state(self.optimizer, self.student),
             "trainables": {name: model.state_dict() for name, model in self.trainables.items()},
             "optimizers": {name: optimizer_state(o, self.trainables[name]) for name, o in self.optimizers.items()},
@@ -133,6 +137,11 @@ class State:
             "labeled": None if self.labeled is None else vars(self.labeled),
             "selected": self.selected,
         }
+
+    def own_teachers(self) -> list[tuple[str, Network]]:
+        """Teachers with weights that nothing else holds, by label timing."""
+        known = (self.student, self.average, self.previous)
+        return [(timing, one) for timing, one in self.teachers.items() if one is not None and one not in known]
 
     def load_models(self, tree: dict[str, Any]) -> None:
         """Weights and optimizers of a tree."""
@@ -147,6 +156,8 @@ class State:
     def load(self, tree: dict[str, Any]) -> None:
         """Everything of a tree."""
         self.load_models(tree)
+        for timing, teacher in self.own_teachers():
+            teacher.load_state_dict(tree["teachers"][timing])
         self.hooks.load_state(tree["plugins"], trackers=True)
         self.labeled = None if tree["labeled"] is None else Labeled(**tree["labeled"])
         self.selected = tree["selected"]
@@ -154,7 +165,7 @@ class State:
 
 def make_optimizer(table: OptimizerTable, model: nn.Module) -> torch.optim.Optimizer:
     """Timm's factory, its complaints said in the recipe's terms."""
-    from timm.optim import create_optimizer_v2
+    from timm.optim import create_optimizer_v2  # type: ignore[attr-defined]
 
     options = {"momentum": table.momentum, **table.options}
     try:
@@ -196,16 +207,17 @@ def fresh_state(
     if cfg.settings.init == "previous" and previous is not None:
         fit_into(student, previous)
     average = hooks.average(student)
-    state = State(cfg, hooks, facts, seed, student, make_optimizer(cfg.optimizer, student), as_network(average))
+    optimizer = make_optimizer(cfg.optimizer, student)
+    state = State(cfg, hooks, facts, seed, student, optimizer, as_network(average), previous)
+    state.trainables = {name: model.to(facts.device) for name, model in hooks.trainables(student, facts).items()}
+    state.optimizers = {name: make_optimizer(cfg.optimizer, model) for name, model in state.trainables.items()}
+    if last is not None and cfg.settings.init == "continue":
+        state.load_models(last)  # before teachers are made: one may be a copy of the student
     for timing in ("pool", "step"):
         if cfg.settings.labels in (timing, "both"):
             state.teachers[timing] = as_network(hooks.make_teacher(timing, student, average, previous))
-    state.trainables = {name: model.to(facts.device) for name, model in hooks.trainables(student, facts).items()}
-    state.optimizers = {name: make_optimizer(cfg.optimizer, model) for name, model in state.trainables.items()}
     hooks.begin(facts, state.progress)
     if last is not None:
-        if cfg.settings.init == "continue":
-            state.load_models(last)
         hooks.load_state(last["plugins"])
     return state
 

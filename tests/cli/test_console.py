@@ -8,10 +8,10 @@ from contextlib import redirect_stdout
 
 import pytest
 from rich.console import Console as RichConsole
-from sslkit_plugins.tracker import console
-from sslkit_plugins.tracker.console import Console, Output, Screen
 
 from sslkit import Event, Progress
+from sslkit_plugins.tracker import console
+from sslkit_plugins.tracker.console import Console, Output, Screen
 
 STEPS = 20
 START = {

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from sslkit_plugins.tracker.jsonl import Jsonl, strict
 
 from sslkit import Event, Progress, SslkitError
+from sslkit_plugins.tracker.jsonl import Jsonl, strict
 
 
 def tell(tracker, kind, generation=0, step=0, /, **values):

@@ -2,10 +2,10 @@ import pickle
 
 import numpy as np
 import pytest
-from sslkit_plugins.noise.albumentations import Albumentations
 
 from sslkit import SslkitError, ViewSpec
 from sslkit.randomness import row_keys
+from sslkit_plugins.noise.albumentations import Albumentations
 
 
 def transform(name, channels=3, **arguments):

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from sslkit_plugins.noise.cutout import Cutout
 
 from sslkit import SslkitError, ViewSpec
 from sslkit.randomness import row_keys
+from sslkit_plugins.noise.cutout import Cutout
 
 
 def transform(channels=1, **settings):

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from sslkit_plugins.noise.flip_crop import TRIES, FlipCrop, reflected, resized_box
 
 from sslkit import ViewSpec
 from sslkit.randomness import row_keys, uniform
+from sslkit_plugins.noise.flip_crop import TRIES, FlipCrop, reflected, resized_box
 
 
 def transform(size=32, channels=3, **settings):

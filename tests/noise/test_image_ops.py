@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 from PIL import ImageEnhance, ImageOps
-from sslkit_plugins.noise.image_ops import INTERPOLATIONS, OPS, Canvas, fill_values, undo_blank
 
 from sslkit import SslkitError
+from sslkit_plugins.noise.image_ops import INTERPOLATIONS, OPS, Canvas, fill_values, undo_blank
 
 CHANNELS = pytest.mark.parametrize("channels", [1, 3])
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sslkit_plugins.noise.mixup import MixUp, draw_shares, interpolate, mixed_targets
 
 from sslkit import Batch, Progress, SslkitError, Step, Targets, View
+from sslkit_plugins.noise.mixup import MixUp, draw_shares, interpolate, mixed_targets
 
 PROGRESS = Progress(seed=1, step=3, steps=10, plugin="mixup")
 

@@ -2,6 +2,7 @@
 
 import timm
 import torch
+
 from sslkit_plugins.noise.dropout import Dropout
 from sslkit_plugins.noise.stochastic_depth import StochasticDepth, drop_path_rate
 

@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
-from sslkit_plugins.noise import randaugment
-from sslkit_plugins.noise.image_ops import OPS
-from sslkit_plugins.noise.randaugment import POOLS, SIGNED, RandAugment, Reach, argument, draw_levels
 
 from sslkit import SslkitError, ViewSpec
 from sslkit.randomness import row_keys, uniform
+from sslkit_plugins.noise import randaugment
+from sslkit_plugins.noise.image_ops import OPS
+from sslkit_plugins.noise.randaugment import POOLS, SIGNED, RandAugment, Reach, argument, draw_levels
 
 OFFICIAL = Reach(translate=100, cutout=40)
 SHARED = {

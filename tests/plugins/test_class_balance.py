@@ -4,10 +4,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sslkit_plugins.labeler.class_balance import ClassBalance, balanced_copies
 
 from sslkit import Batch, Targets
 from sslkit.errors import RecipeError
+from sslkit_plugins.labeler.class_balance import ClassBalance, balanced_copies
 
 
 def slow_copies(

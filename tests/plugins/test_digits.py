@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
-from sslkit_plugins.data.digits import Digits, first_of_each_class, to_uint8
 
 from sslkit import Data, Progress
 from sslkit.errors import DataError
+from sslkit_plugins.data.digits import Digits, first_of_each_class, to_uint8
 
 
 def opened(seed: int = 0, **fields: object) -> Data:

@@ -2,6 +2,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from sslkit import Batch, Outputs, Targets, View
+from sslkit.errors import RecipeError
 from sslkit_plugins.labeler.averaged_student import AveragedStudent
 from sslkit_plugins.labeler.confidence import Confidence, confident
 from sslkit_plugins.labeler.current_student import CurrentStudent
@@ -9,10 +13,6 @@ from sslkit_plugins.labeler.hard_labels import HardLabels, harden
 from sslkit_plugins.labeler.previous_student import PreviousStudent
 from sslkit_plugins.labeler.sharpen import Sharpen, sharpen
 from sslkit_plugins.labeler.soft_labels import SoftLabels, mean_probabilities
-from torch import Tensor, nn
-
-from sslkit import Batch, Outputs, Targets, View
-from sslkit.errors import RecipeError
 
 
 def targets(probs: list[list[float]]) -> Targets:

@@ -4,11 +4,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sslkit_plugins.loss.cross_entropy import CrossEntropy, cross_entropy, smooth_hard
-from sslkit_plugins.loss.mean_squared import MeanSquared, squared_error
 from torch import Tensor
 
 from sslkit import Batch, Outputs, Progress, Step, Targets, View
+from sslkit_plugins.loss.cross_entropy import CrossEntropy, cross_entropy, smooth_hard
+from sslkit_plugins.loss.mean_squared import MeanSquared, squared_error
 
 
 def random_probs(rows: int, classes: int, seed: int) -> Tensor:

@@ -6,13 +6,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from sklearn.semi_supervised import LabelSpreading as Spreading
-from sslkit_plugins.data.digits import Digits
-from sslkit_plugins.metric.accuracy import Accuracy, accuracy, pseudo_label_numbers
-from sslkit_plugins.metric.label_spreading import LabelSpreading
 from torch import Tensor
 
 from sslkit import Data, Images, Progress, Targets
 from sslkit.errors import DataError
+from sslkit_plugins.data.digits import Digits
+from sslkit_plugins.metric.accuracy import Accuracy, accuracy, pseudo_label_numbers
+from sslkit_plugins.metric.label_spreading import LabelSpreading
 
 END = Progress(0, step=9, steps=9, plugin="digits")
 

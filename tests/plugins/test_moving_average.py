@@ -2,10 +2,10 @@ from copy import deepcopy
 
 import pytest
 import torch
-from sslkit_plugins.labeler.moving_average import MovingAverage, frozen_copy, move_average, warmed_up
 from torch import Tensor, nn
 
 from sslkit import Progress
+from sslkit_plugins.labeler.moving_average import MovingAverage, frozen_copy, move_average, warmed_up
 
 
 class Model(nn.Module):

@@ -3,11 +3,11 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from sslkit import Progress
 from sslkit_plugins.schedule.cosine import Cosine, cosine
 from sslkit_plugins.schedule.linear_ramp import LinearRamp, linear_ramp
 from sslkit_plugins.schedule.step_decay import StepDecay, step_decay
-
-from sslkit import Progress
 
 
 def at(step: int, steps: int = 100) -> Progress:
