@@ -47,7 +47,7 @@ def hooks_page(plugins: dict[str, dict[str, type]]) -> str:
 def signature(function: object) -> str:
     """A hook as an implementation would write it."""
     found = inspect.signature(function)  # type: ignore[arg-type]
-    arguments = [str(p) for name, p in found.parameters.items() if name != "self"]
+    arguments = [str(p).replace("'", "") for name, p in found.parameters.items() if name != "self"]
     return f"{function.__name__}({', '.join(arguments)}) -> {found.return_annotation}"  # type: ignore[attr-defined]
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         Transform,
         View,
         ViewSpec,
-    )  # fmt: skip
+    )
 
 _HOMES = {
     "distributed": ["global_mean"],

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from torch import Tensor, nn
+
 from .errors import PluginError
 from .recipe.model import Entry
-from .types import Targets
+from .types import LossTerm, Targets
 
 
 class Call(NamedTuple):
@@ -25,6 +27,8 @@ class Call(NamedTuple):
 def checked(call: Call, hook: str, answer: Any, expected: type | tuple[type, ...]) -> Any:
     """The answer, if it is of the type that the hook promises."""
     if isinstance(answer, expected):
+        if hook in PARTS:
+            PARTS[hook](call, hook, answer)
         return answer
     kinds = expected if isinstance(expected, tuple) else (expected,)
     names = " or ".join("nothing" if kind is type(None) else kind.__name__ for kind in kinds)
@@ -40,3 +44,30 @@ def check_targets(call: Call, hook: str, targets: Targets, rows: int) -> None:
             raise call.fail(hook, f"answered `{name}` of shape {tuple(column.shape)}; {shape} was expected")
         if column.requires_grad:
             raise call.fail(hook, f"answered `{name}` with a gradient; targets are constants: detach it")
+
+
+def check_terms(call: Call, hook: str, answer: Any) -> None:
+    """A loss is a number that a gradient can flow from."""
+    for term in answer if isinstance(answer, list) else [answer]:
+        if not isinstance(term, LossTerm):
+            raise call.fail(hook, f"answered a list with {type(term).__name__}; LossTerm was expected")
+        if not isinstance(term.value, Tensor):
+            raise call.fail(hook, f"answers a value that is {type(term.value).__name__}; a scalar Tensor was expected")
+        if term.value.ndim:
+            raise call.fail(hook, f"answers a value of shape {tuple(term.value.shape)}; a scalar was expected")
+
+
+def check_modules(call: Call, hook: str, answer: dict[str, Any]) -> None:
+    """Heads and further models are modules."""
+    for name, module in answer.items():
+        if not isinstance(module, nn.Module):
+            raise call.fail(hook, f"answers `{name}`, which is {type(module).__name__}; Module was expected")
+
+
+PARTS: dict[str, Callable[[Call, str, Any], None]] = {
+    "loss": check_terms,
+    "train_step": check_terms,
+    "extend_model": check_modules,
+    "trainables": check_modules,
+}
+"What an answer of the right type must hold."

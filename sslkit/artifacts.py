@@ -37,15 +37,13 @@ def committed(target: Path) -> Iterator[Path]:
         (aside / CHECKSUMS).write_text(json.dumps(sums, indent=1))
         for path in [*aside.iterdir(), aside]:
             _sync(path)
+        old = target.with_name(f".{target.name}.old")  # may be there from a process that was killed here
+        shutil.rmtree(old, ignore_errors=True)
         if target.exists():
-            old = target.with_name(f".{target.name}.old")
-            shutil.rmtree(old, ignore_errors=True)
             target.rename(old)
-            aside.rename(target)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            aside.rename(target)
+        aside.rename(target)
         _sync(target.parent)
+        shutil.rmtree(old, ignore_errors=True)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(aside, ignore_errors=True)
         if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
@@ -56,6 +54,22 @@ def committed(target: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
+
+
+def create_folder(folder: Path, files: dict[str, str]) -> None:
+    """A new folder with text files in it, there whole or not at all; it never takes another's place."""
+    aside = folder.with_name(f".{folder.name}.{os.getpid()}.writing")
+    try:
+        aside.mkdir(parents=True)
+        for name, text in files.items():
+            (aside / name).write_text(text)
+            _sync(aside / name)
+        _sync(aside)
+        aside.rename(folder)  # onto an empty folder at most
+        _sync(folder.parent)
+    except OSError as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise RunError(f"{folder} could not be made ({error})") from error
 
 
 def write_atomic(path: Path, text: str) -> None:
@@ -73,9 +87,12 @@ def write_atomic(path: Path, text: str) -> None:
 def damage(folder: Path) -> str | None:
     """What is wrong with a committed folder: None if every file is as it was written."""
     try:
-        sums: dict[str, str] = json.loads((folder / CHECKSUMS).read_text())
-    except (OSError, ValueError):
+        sums: dict[str, str] = dict(json.loads((folder / CHECKSUMS).read_text()))
+    except (OSError, ValueError, TypeError):
         return f"{CHECKSUMS} cannot be read"
+    unknown = {path.name for path in folder.iterdir()} - {CHECKSUMS, *sums}
+    if unknown:
+        return f"{CHECKSUMS} does not name {min(unknown)}"
     for name, expected in sums.items():
         if not (folder / name).is_file():
             return f"{name} is missing"

@@ -29,17 +29,20 @@ class Checkpoints:
         target = self.folder / f"generation-{generation}-step-{step}"
         with committed(target) as folder:
             save_tree(folder, "state", tree)
-        for old in self._all()[:-KEPT]:
+        # Too old, or half-written by a process that was killed.
+        for old in [*self._all()[:-KEPT], *self.folder.glob(".*.writing")]:
             shutil.rmtree(old, ignore_errors=True)
         return target
 
     def newest(self) -> dict[str, Any] | None:
         """The newest whole checkpoint; damaged ones are said and set aside."""
-        for path in reversed(self._all()):
+        paths = self._all()
+        for number, path in reversed(list(enumerate(paths))):
             problem = damage(path)
             if problem is None:
                 return load_tree(path, "state")
-            self.warn(f"checkpoint {path.name} is damaged ({problem}); going on from the one before it")
+            then = "going on from the one before it" if number else "no other is left: starting over"
+            self.warn(f"checkpoint {path.name} is damaged ({problem}); {then}")
             # Out of the way, or the next save would count it among the two that are kept.
             shutil.rmtree(path, ignore_errors=True)
         return None

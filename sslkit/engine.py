@@ -31,7 +31,7 @@ def fit(session: Session) -> dict[str, Any]:
         if saved:
             state.load(saved["state"])
             state.step = saved["step"]
-        entry = train(state, session, saved["entry"] if saved else None, resumed=saved is not None)
+        entry = train(state, session, saved)
         session.run.keep_model(state, entry)
         state.hooks.report("generation", state.progress, **entry)
         last, saved = state.tree(), None
@@ -39,17 +39,19 @@ def fit(session: Session) -> dict[str, Any]:
     return session.run.finish(state, session)
 
 
-def train(state: State, session: Session, entry: dict[str, Any] | None, resumed: bool) -> dict[str, Any]:
-    """One generation: labels, steps, its entry in the summary (given where it was finished before)."""
-    pool_labels(state, session, resumed)
+def train(state: State, session: Session, saved: dict[str, Any] | None) -> dict[str, Any]:
+    """One generation: labels, steps, its entry in the summary (which a checkpoint has where it was finished before)."""
+    pool_labels(state, session, resumed=saved is not None)
     if state.labeled is None:
         labeled = Labeled.of(session.data.labeled)
         state.labeled = state.hooks.revise_labeled(labeled, state.stored, state.progress)
+    entry: dict[str, Any] | None = saved["entry"] if saved else None
     if entry is None:
-        journal = Journal(state, session.run.checkpoints.last)
+        journal = Journal(state, session.run.checkpoints.last, saved and saved["journal"])
         steps(state, session, journal)
+        journal.check_weights()
         entry = generation_entry(state, session, journal)
-        session.run.save(state, session, entry)
+        session.run.save(state, session, entry, journal.pending())
     return entry
 
 
@@ -70,9 +72,9 @@ def steps(state: State, session: Session, journal: Journal) -> None:
             evaluate(state, session)
         stop = session.stop()
         if not final and (stop or due(settings.save_every, state.step)):
-            journal.check()
-            session.run.save(state, session, None)
-        if stop:
+            journal.check_weights()
+            session.run.save(state, session, None, journal.pending())
+        if stop and not final:  # a generation's end is saved first
             raise session.run.interrupted(stop)
         journal.ready()
 

@@ -38,6 +38,7 @@ def environment(device: torch.device, data: Data, recipe: Recipe) -> dict[str, A
     packages = ("torch", "timm", "numpy", "opencv-python-headless", "albumentations")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     return {
+        "recipe": recipe.name,
         "sslkit": __version__,
         "python": platform.python_version(),
         **{package: version(package) for package in packages},

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from . import __version__
-from .artifacts import committed, damage, load_tree, save_tree, write_atomic
+from .artifacts import committed, create_folder, damage, load_tree, save_tree, write_atomic
 from .checkpoint import Checkpoints
 from .errors import Interrupted, RunError
 from .labels import load_labels
 from .network import Network, build_network
-from .recipe import load
+from .recipe import diff, dump, load
 from .recipe.model import Recipe
 from .state import State, facts_of, open_data, plugins_of
 from .types import Data, Targets
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 SUMMARY = "summary.json"
 RECIPE = "recipe.toml"
+ENVIRONMENT = "environment.json"
 
 
 class Run:
@@ -45,16 +47,31 @@ class Run:
         path = self.folder / SUMMARY
         try:
             summary: dict[str, Any] = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise RunError(f"{path} cannot be read ({error}): is {self.folder} a run folder?") from error
+            summary["status"]
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise RunError(
+                f"{path} cannot be read ({error}). If {self.folder} is a run folder, `sslkit run --resume {self.folder}` "
+                "writes it anew"
+            ) from error
         return summary
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do; where the summary cannot be read, it is to be written anew."""
+        try:
+            return bool(self.summary["status"] == "finished")
+        except RunError:
+            return False
 
     def recipe(self) -> Recipe:
         """The resolved recipe that was run."""
         path = self.folder / RECIPE
         if not path.is_file():
             raise RunError(f"{self.folder} is no run folder: it has no {RECIPE}")
-        return load(path)
+        recipe = load(path)
+        with suppress(OSError, ValueError, LookupError):  # the file is called after what it is; its recipe was not
+            recipe.name = json.loads((self.folder / ENVIRONMENT).read_text())["recipe"]
+        return recipe
 
     def labels(self, generation: int) -> Targets:
         """The pseudo-labels that taught a generation."""
@@ -120,28 +137,28 @@ class Run:
             return []
         return ["generation 0 has no teacher: its unlabeled stream, and losses on it, are off"]
 
-    def provenance(self, state: State) -> dict[str, Any]:
+    def provenance(self, state: State, session: Session) -> dict[str, Any]:
         """Where a pool's labels come from."""
         teacher = self.folder / "models" / f"generation-{state.cfg.index - 1}" / "checksums.json"
         sums = json.loads(teacher.read_text()) if teacher.is_file() else {}
-        recipe = self.recipe()
         return {
             "generation": state.cfg.index,
             "teacher": {"generation": state.cfg.index - 1, "sha256": sums.get("model.safetensors")},
-            "recipe": recipe.hash,
+            "recipe": session.recipe.hash,
             "seed": state.seed,
             "sslkit": __version__,
         }
 
-    def save(self, state: State, session: Session, entry: dict[str, Any] | None) -> None:
-        """A checkpoint of this very step."""
+    def save(self, state: State, session: Session, entry: dict[str, Any] | None, journal: dict[str, Any]) -> None:
+        """A checkpoint of this very step; `entry` where it ends its generation."""
         tree = {
             "generation": state.cfg.index,
             "step": state.step,
-            "recipe": session.recipe.hash,
+            "recipe": {"hash": session.recipe.hash, "table": session.recipe.table},
             "environment": self.environment,
             "seconds": self.elapsed(session),
             "entry": entry,
+            "journal": journal,
             "state": state.tree(),
         }
         self.checkpoints.save(state.cfg.index, state.step, tree)
@@ -151,6 +168,8 @@ class Run:
         saved = self.checkpoints.newest()
         if saved is None:
             return None
+        if saved["recipe"]["hash"] != session.recipe.hash:
+            raise RunError(mixed(self.folder, saved["recipe"]["table"], session.recipe.table))
         self.seconds = saved["seconds"]
         for name, was in saved["environment"].items():
             now = self.environment.get(name)
@@ -178,14 +197,28 @@ class Run:
         return [{k: v for k, v in json.loads(card.read_text()).items() if k not in CARD_KEYS} for card in cards]
 
     def finish(self, state: State, session: Session) -> dict[str, Any]:
-        """The summary of a finished run."""
-        summary = self.write_summary(session, "finished")
+        """The summary of a finished run. It is written last: what says that all is done must be true."""
+        summary = self.compose(session, "finished")
         state.hooks.report("end", state.progress, summary=summary, folder=str(self.folder))
+        write_atomic(self.folder / SUMMARY, json.dumps(summary, indent=1))
         return summary
 
-    def write_summary(self, session: Session, status: str) -> dict[str, Any]:
-        """Everything that is known so far."""
-        summary = {
+    def create(self, session: Session) -> None:
+        """The folder with its recipe, in place in one rename: it can be resumed from its first moment on."""
+        files = {
+            RECIPE: dump(session.recipe.table),
+            ENVIRONMENT: json.dumps(self.environment, indent=1),
+            SUMMARY: json.dumps(self.compose(session, "running"), indent=1),
+        }
+        create_folder(self.folder, files)
+
+    def write_summary(self, session: Session, status: str) -> None:
+        """Write down how far the run is."""
+        write_atomic(self.folder / SUMMARY, json.dumps(self.compose(session, status), indent=1))
+
+    def compose(self, session: Session, status: str) -> dict[str, Any]:
+        """Everything that is known so far, as summary.json has it."""
+        return {
             "generations": self.entries(),
             "baseline": session.baseline_entry,
             "seed": session.recipe.settings.seed,
@@ -194,8 +227,6 @@ class Run:
             "recipe": session.recipe.name,
             "recipe_hash": session.recipe.hash,
         }
-        write_atomic(self.folder / SUMMARY, json.dumps(summary, indent=1))
-        return summary
 
     def elapsed(self, session: Session) -> float:
         """Seconds spent on this run, earlier sittings included."""
@@ -205,6 +236,15 @@ class Run:
         """What to say when a run is asked to stop."""
         folder = self.folder.parent if role_of(self.folder) == "baseline" else self.folder
         return Interrupted(f"stopped by {why}; everything is saved. Go on with:\n    sslkit run --resume {folder}")
+
+
+def mixed(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> str:
+    """Why a run folder is not gone on with by another recipe."""
+    lines = "\n    ".join(diff(old, new))
+    return (
+        f"{folder} was begun with another recipe; resuming would mix the two:\n    {lines}\n"
+        "Start a new run for the new settings, or resume without them"
+    )
 
 
 CARD_KEYS = ("classes", "image_size", "channels", "seed")

@@ -63,7 +63,8 @@ class Forward:
         self.models, self.plan, self.step, self.device = models, plan, step, device
         self.purpose = purpose  # keys dropout: a pool's chunk 3 must not share the draws of step 3
         self.dtype = None if precision == "float32" else torch.bfloat16
-        self._answers: dict[tuple[View, int], Outputs] = {}
+        # By role, not by network: a teacher that is the student answers a view its own way, without gradient.
+        self._answers: dict[tuple[View, str], Outputs] = {}
         self._count = 0
 
     def __call__(self, view: str | View, model: str | None = None) -> Outputs:
@@ -74,9 +75,10 @@ class Forward:
         network: Network | None = getattr(self.models, role)
         if network is None:
             raise LookupError(f"this generation has no {role} to ask")
-        if (view, id(network)) not in self._answers:
-            self._run(network, self._pass_of(view, role), view)
-        return self._answers[view, id(network)]
+        table = self._pass_of(view, role)
+        if (view, table.model) not in self._answers:
+            self._run(network, table, view)
+        return self._answers[view, table.model]
 
     def _pass_of(self, view: View, role: str) -> PassTable:
         """The pass that a view belongs to; a teacher that is the student answers from the student's, if it can."""
@@ -91,7 +93,7 @@ class Forward:
 
     def _run(self, network: Network, table: PassTable, asked: View) -> None:
         """One pass: every view of it that is still unanswered, as one batch."""
-        views = [view for view in self._present(table) if (view, id(network)) not in self._answers]
+        views = [view for view in self._present(table) if (view, table.model) not in self._answers]
         if asked not in views:
             views = [asked]
         network.set_mode(noise=bool(table.noise), batch_norm=str(table.batch_norm), write_stats=bool(table.write_stats))
@@ -104,7 +106,7 @@ class Forward:
             outputs = self._autocast(network, images)
         sizes = [len(view.images) for view in views]
         for view, answer in zip(views, split_outputs(outputs, sizes), strict=True):
-            self._answers[view, id(network)] = answer
+            self._answers[view, table.model] = answer
 
     def _present(self, table: PassTable) -> list[View]:
         views = {name: view for batch in self.step.batches for name, view in batch.views.items()}

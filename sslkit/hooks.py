@@ -220,19 +220,13 @@ class Hooks:
         answers = self._collect("loss", (LossTerm, list), ready, step=step, forward=forward, progress=step.progress)
         for call, answer in answers:
             for term in answer if isinstance(answer, list) else [answer]:
-                if term.value.ndim:
-                    raise call.fail(
-                        "loss", f"answers a value of shape {tuple(term.value.shape)}; a scalar was expected"
-                    )
                 name = f"{call.entry.name}.{term.name}" if term.name else call.entry.name
                 terms.append(LossTerm(term.value, term.weight, name))
         return terms
 
     def decide(self, outputs: Outputs) -> Tensor:
         """The logits that evaluation and labeling use."""
-        if not self._calls["decide"]:
-            return outputs.logits
-        logits: Tensor = self._slot("decide", Tensor, outputs=outputs)
+        logits: Tensor = self._fold("decide", "logits", outputs.logits, outputs=outputs)
         return logits
 
     def schedule(self, progress: Progress) -> float:

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
         Targets,
         Transform,
         ViewSpec,
-    )  # fmt: skip
+    )
 
 hookspec = pluggy.HookspecMarker("sslkit")
 hookimpl = pluggy.HookimplMarker("sslkit")

@@ -21,10 +21,15 @@ from .types import LossTerm, Step
 class Journal:
     """The log of one generation's steps."""
 
-    def __init__(self, state: State, last_checkpoint: Callable[[], Path | None]) -> None:
+    def __init__(
+        self, state: State, last_checkpoint: Callable[[], Path | None], saved: dict[str, Any] | None = None
+    ) -> None:
         self.state, self.last_checkpoint = state, last_checkpoint
         self.terms: list[tuple[int, list[LossTerm]]] = []
         self.kept: list[Tensor] = []
+        # What a checkpoint found between two lines: the next line is about these steps too.
+        self.values: list[tuple[int, str, float]] = [tuple(row) for row in saved["values"]] if saved else []
+        self.shares: list[float] = saved["shares"] if saved else []
         self.images = 0
         self.began = self.mark = time.perf_counter()
         self.first = state.step
@@ -54,21 +59,37 @@ class Journal:
 
     def check(self) -> None:
         """Stop at the first loss that is no number, before anything is saved."""
-        for number, name, value in self._values():
+        self._fetch()
+        for number, name, value in self.values:
             if not math.isfinite(value):
-                raise RunError(self._broken(name, number, value))
+                raise RunError(self._broken(f"step {number}: loss `{name}` became {value}"))
 
-    def _values(self) -> list[tuple[int, str, float]]:
-        """(step, loss, value) since the last line, fetched from the device at once."""
+    def check_weights(self) -> None:
+        """Before saving: the losses, and the weights that the last step left. A checkpoint of NaN helps nobody."""
+        self.check()
+        for name, parameter in self.state.student.named_parameters():
+            if not parameter.isfinite().all():
+                what = f"step {self.state.step - 1}: the losses were finite, but `{name}` no longer is after it"
+                raise RunError(self._broken(what))
+
+    def _fetch(self) -> None:
+        """Losses and shares since the last time, fetched from the device at once: (step, loss, value)."""
         rows = [(number, term) for number, terms in self.terms for term in terms]
         values = torch.stack([term.value.float() for _, term in rows]).tolist() if rows else []
-        return [(number, term.name, value) for (number, term), value in zip(rows, values, strict=True)]
+        self.values += [(number, term.name, value) for (number, term), value in zip(rows, values, strict=True)]
+        self.shares += [(weight > 0).double().mean().item() for weight in self.kept]
+        self.terms, self.kept = [], []
 
-    def _broken(self, name: str, number: int, value: float) -> str:
+    def pending(self) -> dict[str, Any]:
+        """What the next line will be about so far, for a checkpoint."""
+        self._fetch()
+        return {"values": self.values, "shares": self.shares}
+
+    def _broken(self, what: str) -> str:
         last = self.last_checkpoint()
         where = f"the last good checkpoint is {last}" if last else "no checkpoint was saved before it"
         return (
-            f"generation {self.state.cfg.index}, step {number}: loss `{name}` became {value}; {where}.\n"
+            f"generation {self.state.cfg.index}, {what}; {where}.\n"
             "A smaller [optimizer] rate, or `clip` there, often mends it"
         )
 
@@ -76,9 +97,8 @@ class Journal:
         """Report the losses since the last line, averaged."""
         self.check()
         sums: dict[str, list[float]] = {}
-        for _, name, value in self._values():
+        for _, name, value in self.values:
             sums.setdefault(name, []).append(value)
-        shares = [(weight > 0).double().mean().item() for weight in self.kept]
         self.total_images += self.images
         state = self.state
         state.hooks.report(
@@ -86,10 +106,10 @@ class Journal:
             state.progress,
             losses={name: sum(values) / len(values) for name, values in sums.items()},
             lr=state.cfg.optimizer.rate * state.rate,
-            kept_share=sum(shares) / len(shares) if shares else self.pool_share,
+            kept_share=sum(self.shares) / len(self.shares) if self.shares else self.pool_share,
             timing=self._timing(),
         )
-        self.terms, self.kept, self.images = [], [], 0
+        self.values, self.shares, self.images = [], [], 0
 
     def _timing(self) -> dict[str, Any]:
         seconds = time.perf_counter() - self.began

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SHARD = 1_000_000
 "Rows of a shard."
 FORMAT = 1
+AGAIN = "Remove that folder and checkpoints/{name}-*, and resume: they are made again"
 
 
 def save_labels(
@@ -64,9 +65,7 @@ def load_labels(folder: Path) -> tuple[Targets, dict[str, Any], dict[str, Any]]:
     """
     problem = damage(folder)
     if problem:
-        raise RunError(
-            f"the pseudo-labels in {folder} are damaged ({problem}). Remove that folder and resume: they are made again"
-        )
+        raise RunError(f"the pseudo-labels in {folder} are damaged ({problem}). {AGAIN.format(name=folder.name)}")
     manifest = json.loads((folder / "manifest.json").read_text())
     parts: dict[str, list[torch.Tensor]] = {name: [] for name in Targets.columns}
     for shard in manifest["shards"]:
@@ -82,13 +81,16 @@ def pool_labels(state: State, session: Session, resumed: bool) -> None:
     if state.teachers.get("pool") is None or session.data.unlabeled is None:
         return
     folder = session.run.folder / "labels" / f"generation-{state.cfg.index}"
-    if folder.exists():
-        state.stored, _, plugins = load_labels(folder)
+    provenance = session.run.provenance(state, session)
+    known = load_labels(folder) if folder.exists() else None
+    if resumed and known is None:  # the plugins are further on: what they would label now is something else
+        raise RunError(f"the pseudo-labels in {folder} are gone. {AGAIN.format(name=folder.name)}")
+    if known and (resumed or known[1]["teacher"] == provenance["teacher"]):
+        state.stored, _, plugins = known
         if not resumed:
             state.hooks.load_state(plugins)
     else:
         state.stored = label_pool(state, session)
-        provenance = session.run.provenance(state)
         save_labels(folder, state.stored, session.data.classes, provenance, state.hooks.state())
     if not resumed:
         state.hooks.report("labels", state.progress, **labels_report(state.stored, session.data))

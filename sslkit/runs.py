@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from .artifacts import write_atomic
 from .classifier import NetworkClassifier
 from .engine import fit
 from .environment import choose_device, determinism, environment, stop_signals
 from .errors import Interrupted, RunError, SslkitError
-from .folder import RECIPE, SUMMARY, Run
+from .folder import RECIPE, Run, mixed
 from .hooks import Hooks
 from .loader import ViewMaker
 from .network import image_size, require_timm
-from .recipe import baseline_of, diff, dump, load
+from .recipe import baseline_of, load
 from .recipe.model import CLEAN, Recipe
 from .session import Session
 from .state import open_data, plugins_of
@@ -63,7 +62,7 @@ def run(
     if resume is not None:
         loaded = _to_resume(Path(resume), recipe, overrides, seed)
         folder = Path(resume)
-        if Run(folder).summary["status"] == "finished":
+        if Run(folder).finished:
             return Run(folder)
     elif recipe is None:
         raise RunError("nothing to run: name a recipe, or a run folder to resume")
@@ -80,18 +79,18 @@ def _to_resume(folder: Path, recipe: Any, overrides: Any, seed: int | None) -> R
     if recipe is not None or overrides or seed is not None:
         given = load(recipe if recipe is not None else folder / RECIPE, overrides, seed)
         if given.hash != own.hash:
-            lines = "\n    ".join(diff(own.table, given.table))
-            raise RunError(
-                f"{folder} was begun with another recipe; resuming would mix the two:\n    {lines}\n"
-                "Start a new run for the new settings, or resume without them"
-            )
+            raise RunError(mixed(folder, own.table, given.table))
     return own
 
 
 def _run_in(folder: Path, recipe: Recipe, device: torch.device, stop: Any, data: Data | None = None) -> Run:
     """Baseline first, as a run of its own inside: metrics may compare with it."""
-    if (folder / SUMMARY).exists() and Run(folder).summary["status"] == "finished":
-        return Run(folder)
+    if (folder / RECIPE).exists():
+        own = Run(folder).recipe()
+        if own.hash != recipe.hash:  # a baseline of what the recipe said before it was edited
+            raise RunError(mixed(folder, own.table, recipe.table))
+        if Run(folder).finished:
+            return Run(folder)
     session = open_session(folder, recipe, device, stop, data)
     try:
         if recipe.settings.baseline:
@@ -112,11 +111,10 @@ def open_session(folder: Path, recipe: Recipe, device: torch.device, stop: Any, 
     run = Run(folder)
     run.environment = environment(device, data, recipe)
     session = Session(recipe, data, run, device, stop=stop)
-    if not (folder / RECIPE).exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(folder / RECIPE, dump(recipe.table))
-        write_atomic(folder / "environment.json", json.dumps(run.environment, indent=1))
-    run.write_summary(session, "running")
+    if (folder / RECIPE).exists():
+        run.write_summary(session, "running")
+    else:
+        run.create(session)
     return session
 
 
@@ -132,8 +130,10 @@ def classifier_of(run: Run, session: Session) -> Classifier:
 def _failed(session: Session, error: SslkitError) -> None:
     """Write down that the run stopped, and tell the trackers."""
     reason = "interrupted" if isinstance(error, Interrupted) else "error"
-    session.run.write_summary(session, "interrupted" if reason == "interrupted" else "failed")
-    if session.trackers:
+    # Where there is no room even for this, what went wrong before must still be said.
+    with suppress(SslkitError):
+        session.run.write_summary(session, "interrupted" if reason == "interrupted" else "failed")
+    with suppress(SslkitError):
         Hooks(session.trackers).report(
             "failure", Progress(session.recipe.settings.seed), message=str(error), reason=reason
         )

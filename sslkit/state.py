@@ -144,11 +144,14 @@ class State:
         return [(timing, one) for timing, one in self.teachers.items() if one is not None and one not in known]
 
     def load_models(self, tree: dict[str, Any]) -> None:
-        """Weights and optimizers of a tree."""
+        """The student, its average and its optimizer."""
         self.student.load_state_dict(tree["student"])
         if self.average is not None and tree["average"] is not None:
             self.average.load_state_dict(tree["average"])
         load_optimizer_state(self.optimizer, self.student, tree["optimizer"])
+
+    def load_trainables(self, tree: dict[str, Any]) -> None:
+        """Further models and their optimizers."""
         for name, model in self.trainables.items():
             model.load_state_dict(tree["trainables"][name])
             load_optimizer_state(self.optimizers[name], model, tree["optimizers"][name])
@@ -156,6 +159,7 @@ class State:
     def load(self, tree: dict[str, Any]) -> None:
         """Everything of a tree."""
         self.load_models(tree)
+        self.load_trainables(tree)
         for timing, teacher in self.own_teachers():
             teacher.load_state_dict(tree["teachers"][timing])
         self.hooks.load_state(tree["plugins"], trackers=True)
@@ -209,13 +213,16 @@ def fresh_state(
     average = hooks.average(student)
     optimizer = make_optimizer(cfg.optimizer, student)
     state = State(cfg, hooks, facts, seed, student, optimizer, as_network(average), previous)
-    state.trainables = {name: model.to(facts.device) for name, model in hooks.trainables(student, facts).items()}
-    state.optimizers = {name: make_optimizer(cfg.optimizer, model) for name, model in state.trainables.items()}
-    if last is not None and cfg.settings.init == "continue":
-        state.load_models(last)  # before teachers are made: one may be a copy of the student
+    continued = last if cfg.settings.init == "continue" else None
+    if continued:
+        state.load_models(continued)  # before teachers are made: one may be a copy of the student
     for timing in ("pool", "step"):
         if cfg.settings.labels in (timing, "both"):
             state.teachers[timing] = as_network(hooks.make_teacher(timing, student, average, previous))
+    state.trainables = {name: model.to(facts.device) for name, model in hooks.trainables(student, facts).items()}
+    state.optimizers = {name: make_optimizer(cfg.optimizer, model) for name, model in state.trainables.items()}
+    if continued:
+        state.load_trainables(continued)
     hooks.begin(facts, state.progress)
     if last is not None:
         hooks.load_state(last["plugins"])

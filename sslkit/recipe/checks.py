@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from .. import registry
 from .draft import STREAMS, Draft, Plugin
@@ -58,8 +59,10 @@ def _views(plugin: Plugin, draft: Draft, problems: Problems) -> list[str]:
 
 
 def _default_views(plugin: Plugin, draft: Draft, problems: Problems) -> list[str]:
-    if "loss" in plugin.hooks:
-        problems.add(plugin.table.place, f"{plugin.label}: `on` is missing", f"a loss says its views; {_known_views(draft)}")
+    if "loss" in plugin.hooks and "on" not in plugin.table:
+        problems.add(
+            plugin.table.place, f"{plugin.label}: `on` is missing", f"a loss says its views; {_known_views(draft)}"
+        )
     everywhere = plugin.section in ("noise", "step") and SEEING & set(plugin.hooks)
     return list(draft.views) if everywhere else []
 
@@ -69,20 +72,27 @@ def expanded(
 ) -> list[str]:
     """View names, a stream's name replaced by its views. `label` is a template for the name at fault."""
     found: list[str] = []
+    declared = set(draft.view_names)
+    of_stream = {stream: [view for view in draft.views if draft.stream_of(view) == stream] for stream in STREAMS}
     for name in names:
-        of_stream = [view for view, table in draft.views.items() if table.stream == name]
-        if name in draft.view_names or (name == CLEAN and clean):
+        if name in declared or (name == CLEAN and clean):
             found.append(name)
-        elif of_stream:
-            found.extend(of_stream)
+        elif of_stream.get(name):
+            found.extend(of_stream[name])
         elif name == CLEAN:
             problems.add(place, f"{label.format(shown(name))}: the view `clean` serves labeling and evaluation only",
                          "declare a view of your own and put no noise on it")  # fmt: skip
         else:
             what = f"names a stream that no view shows ([views.NAME], stream = {shown(name)})"
             problems.add(place, f"{label.format(shown(name))} {what if name in STREAMS else 'names no view'}",
-                         sentence(f"{_known_views(draft)}.", did_you_mean(name, draft.view_names)))  # fmt: skip
+                         partial(_meant, name, draft))  # fmt: skip
     return list(dict.fromkeys(found))
+
+
+def _meant(name: str, draft: Draft) -> str:
+    """What a name that is no view's may have meant."""
+    streams = {table.stream for table in draft.views.values()}
+    return sentence(f"{_known_views(draft)}.", did_you_mean(name, [*draft.view_names, *streams]))
 
 
 def _known_views(draft: Draft) -> str:

@@ -68,7 +68,9 @@ class Plugin:
 
     def fresh(self) -> Entry:
         """A new instance."""
-        return Entry(self.section, self.name, self.use, made(self.cls, self.settings), tuple(self.on), self.reserved.when)
+        return Entry(
+            self.section, self.name, self.use, made(self.cls, self.settings), tuple(self.on), self.reserved.when
+        )
 
 
 @dataclass(eq=False, kw_only=True)

@@ -38,12 +38,21 @@ def faults(section: str, cls: type) -> list[str]:
             return wrong
     own = specified(SECTIONS[section])
     if not set(own) & set(implemented):
-        bare = [name for name in own if callable(getattr(cls, name, None))]
-        hint = f"`{bare[0]}` lacks the decorator `@hookimpl`" if bare else f"{heading(section)} has {listed(own)}"
-        return [f"`{cls.__name__}` implements no hook of {heading(section)}", hint]
+        return [f"`{cls.__name__}` implements no hook of {heading(section)}: {listed(own)}", _misplaced(cls, list(own))]
     names = vars(cls).get("__dataclass_fields__", {})
     taken = [name for name in RESERVED_FIELDS if name in names]
     return [f"`{cls.__name__}` has a field `{taken[0]}`, a key that recipes reserve", "rename it"] if taken else []
+
+
+def _misplaced(cls: type, own: list[str]) -> str:
+    """What a class without a hook of its section may have been meant for."""
+    for name in own:
+        if callable(getattr(cls, name, None)):
+            return f"`{name}` lacks the decorator `@hookimpl`"
+    for section, group in SECTIONS.items():
+        if any(name in hooks_of(cls) for name in specified(group)):
+            return f"it is a {section} plugin: put it under {heading(section)}"
+    return ""
 
 
 def _signature(cls: type, name: str) -> list[str]:
@@ -53,7 +62,7 @@ def _signature(cls: type, name: str) -> list[str]:
     bound = not isinstance(inspect.getattr_static(cls, name), (staticmethod, classmethod))
     for parameter in list(parameters.values())[1 if bound else 0 :]:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            return [f"{hook} takes `*{parameter.name}`", f"name the arguments it needs: {listed(HOOKS[name])}"]
+            return [f"{hook} takes `{parameter}`", f"name the arguments it needs: {listed(HOOKS[name])}"]
         if parameter.name not in HOOKS[name]:
             return [f"{hook} takes `{parameter.name}`, which it is never given",
                     sentence(f"arguments: {listed(HOOKS[name])}.", did_you_mean(parameter.name, HOOKS[name]))]  # fmt: skip

@@ -72,7 +72,9 @@ def merge_plugins(section: str, base: list[Table], over: Table, problems: Proble
     seen: set[str | None] = set()
     for table in as_list(section, over, problems):
         name = name_of(table)
-        if name is not None and name in known and name not in seen:  # a second table of this name stays a second one: refused later
+        if (
+            name is not None and name in known and name not in seen
+        ):  # a second table of this name stays a second one: refused later
             result[known[name]] = merge_table(result[known[name]], table)
         elif base and name is not None and name not in seen and "use" not in table:
             there = [word for word in map(name_of, result) if word]
@@ -112,7 +114,9 @@ def as_list(section: str, table: Table, problems: Problems) -> list[Table]:
     problems.add(
         table.where(section),
         f"{heading(section)}: {len(value):,} tables" if many else f"`{section}` is a list of tables",
-        f"at most {MOST:,} are accepted" if many else f"write `[[{section}]]` above a plugin's keys, or `{section}.NAME.KEY`",
+        f"at most {MOST:,} are accepted"
+        if many
+        else f"write `[[{section}]]` above a plugin's keys, or `{section}.NAME.KEY`",
     )
     return []
 
@@ -132,7 +136,8 @@ def merge_numbered(key: str, base: list[Table], over: Table, problems: Problems)
     if isinstance(value, list) and all(isinstance(item, Table) for item in value):
         if len(value) > MOST:
             problems.add(over.where(key), f"[[{key}]]: {len(value):,} tables", f"at most {MOST:,} are accepted")
-        return [normal(item, problems) if key == "generation" else item for item in value[:MOST]]
+            return base
+        return [normal(item, problems) if key == "generation" else item for item in value]
     if not isinstance(value, Table) or not all(name.isdigit() for name in value):
         problems.add(over.where(key), f"`{key}` is a list of tables", f"write `[[{key}]]` above each table's keys")
         return base

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,8 @@ from ..errors import RecipeError
 from .places import Place, Source
 
 SHOWN = 50  # problems; a broken recipe of thousands helps nobody
+CROWD = 500  # problems, from which on suggestions are no longer looked for
+LISTED = 40  # words of a list of choices
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,14 @@ class Problems:
         self.generation: int | None = None
         "The generation that is being looked at; None: the recipe's own tables."
 
-    def add(self, place: Place, *lines: str) -> None:
-        """Note a problem: what, then what would be right. The same one, found again, counts once."""
-        problem = Problem(place, tuple(line for line in lines if line))
+    def add(self, place: Place, *lines: str | Callable[[], str]) -> None:
+        """Note a problem: what, then what would be right. The same one, found again, counts once.
+
+        A line that takes time to find is given as a function; nobody reads it of the thousandth problem.
+        """
+        crowded = len(self.found) >= CROWD
+        said = [line if isinstance(line, str) else "" if crowded else line() for line in lines]
+        problem = Problem(place, tuple(line for line in said if line))
         self.found.setdefault(problem, set()).add(self.generation)
         self._places.add(place)
 
@@ -63,8 +70,9 @@ class Problems:
     def _one(self, problem: Problem, generations: int) -> str:
         line = problem.place.line
         head = f"  line {line}  " if line else "  "
+        indent = " " * (len(head) if line else 4)
         first, *rest = problem.lines
-        return "\n".join([head + first + self._which(problem, generations), *(" " * len(head) + text for text in rest)])
+        return "\n".join([head + first + self._which(problem, generations), *(indent + text for text in rest)])
 
     def _which(self, problem: Problem, generations: int) -> str:
         """In which generations, where not in all."""
@@ -90,12 +98,19 @@ def shown(value: Any) -> str:
         text = json.dumps(value, ensure_ascii=False)
     else:
         text = str(value).lower() if isinstance(value, (bool, float)) else str(value)
+    return shortened(text)
+
+
+def shortened(text: str) -> str:
+    """A text that fits a line."""
     return text if len(text) <= 80 else text[:77] + "..."
 
 
 def listed(words: Iterable[str]) -> str:
     """Words with commas; `none` without any."""
-    return ", ".join(words) or "none"
+    words = list(words)
+    more = [f"... and {len(words) - LISTED} more"] if len(words) > LISTED else []
+    return ", ".join([*words[:LISTED], *more]) or "none"
 
 
 def did_you_mean(word: object, choices: Iterable[str], mark: str = "`") -> str:
@@ -109,5 +124,6 @@ def did_you_mean(word: object, choices: Iterable[str], mark: str = "`") -> str:
 
 
 def sentence(*parts: str) -> str:
-    """Parts that say something, one after another."""
-    return " ".join(part for part in parts if part)
+    """Parts that say something, one after another; those before the last end with a full stop."""
+    said = [part for part in parts if part]
+    return " ".join([part if part[-1] in ".?" else f"{part}." for part in said[:-1]] + said[-1:])

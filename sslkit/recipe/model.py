@@ -127,7 +127,7 @@ class PassTable:
     batch_norm: Literal["batch", "running"] | None = None
     "Normalise by the batch's statistics (a student's usual way) or by the running ones (a teacher's)."
     write_stats: bool | None = None
-    "Update the running statistics; only students do by default, and only with `batch_norm = \"batch\"`."
+    'Update the running statistics; only students do by default, and only with `batch_norm = "batch"`.'
     noise: bool | None = None
     "Dropout and stochastic depth; only students have them by default."
 

@@ -36,11 +36,7 @@ def parse_set(text: str) -> tuple[str, Any]:
 
 
 def apply(
-    table: Table,
-    overrides: Mapping[str, Any],
-    problems: Problems,
-    from_generation: int = 0,
-    folder: Path | None = None,
+    table: Table, overrides: Mapping[str, Any], problems: Problems, from_generation: int = 0, folder: Path | None = None
 ) -> Table:
     """A recipe with overrides, which have the last word: they replace what its generations say of the same keys."""
     source = Source("--set", (folder or Path.cwd()).absolute())

@@ -45,7 +45,8 @@ def locate(name: str | Path, folder: Path | None = None) -> tuple[str, Path]:
         raise RecipeError(f"{str(name)[:200]!r}: cannot be read: {error}") from error
     beside = [other.name for other in sorted(path.parent.glob("*.toml"))] if path.parent.is_dir() else []
     hint = did_you_mean(path.name, beside) or did_you_mean(path.stem, known)
-    raise RecipeError(f"{path}: no such recipe\n  " + sentence(f"shipped recipes: {listed(known)}.", hint))
+    said = str(path) if str(path).isprintable() else repr(str(path))
+    raise RecipeError(f"{said}: no such recipe\n  " + sentence(f"shipped recipes: {listed(known)}.", hint))
 
 
 def _label(path: Path) -> str:

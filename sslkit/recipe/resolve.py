@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,14 @@ from ..hookspecs import SECTIONS, SINGLE
 from . import fields
 from .draft import RESERVED, Draft, Plugin, Reserved
 from .implementations import faults
-from .merge import name_of
-from .message import Problems, did_you_mean, listed, sentence, shown
+from .merge import MOST, name_of
+from .message import Problems, did_you_mean, listed, sentence, shortened, shown
 from .model import CLEAN, ModelTable, OptimizerTable, PassTable, Settings, ViewTable
 from .places import Source, Table
 from .validate import dumped, unknown_key, usable, validate
 
 NAME = re.compile(r"[A-Za-z0-9_-]+")
-DEFAULTS: dict[str, Any] = {
-    "metric": [{"use": "accuracy"}],
-    "tracker": [{"use": "console"}, {"use": "jsonl"}],
-}
+DEFAULTS: dict[str, Any] = {"metric": [{"use": "accuracy"}], "tracker": [{"use": "console"}, {"use": "jsonl"}]}
 "Sections that a recipe may leave out."
 OWN = ("extends", "views", "pass", "optimizer", "generation", "files")
 "Keys of a recipe beside its settings and plugin sections."
@@ -30,11 +28,11 @@ OWN = ("extends", "views", "pass", "optimizer", "generation", "files")
 
 def resolve(table: Table, problems: Problems) -> Draft:
     """Lay every table on its class. Problems are noted; what can be resolved in spite of them is."""
-    resolved: dict[str, Any] = {}
     settings = validate(Settings, table.only(*fields.hints(Settings)), "", problems)
-    if settings:
-        resolved.update(dumped(Settings, settings))
-    draft = Draft(table=table, settings=settings, resolved=resolved)
+    draft = Draft(table=table, settings=settings, resolved=dumped(Settings, settings) if settings else {})
+    if settings is None:
+        deciding = table.only("labels", "init", "batch", "label_streams") | {"steps": 1}
+        draft.settings = validate(Settings, Table(deciding, table.place), "", Problems())
     for section in SECTIONS:
         _section(section, draft, problems)
         if section == "model":
@@ -76,17 +74,16 @@ def _one(key: str, table: Table, problems: Problems, needed: bool = True) -> Tab
 def _timm(table: Table, draft: Draft, problems: Problems) -> None:
     """`[model]` without `use`."""
     model = validate(ModelTable, table, "[model]", problems, ("use",))
-    if model is None:
-        return
-    draft.model, draft.size = model, model.size
-    draft.resolved["model"] = dumped(ModelTable, model)
-    if model.weights is not None:
-        path = Path(model.weights)
-        if not path.is_file():
-            near = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
-            problems.add(table.where("weights"), f"[model]: `weights`: there is no file {path}",
-                         did_you_mean(path.name, near))  # fmt: skip
+    if model is not None:
+        draft.model, draft.size = model, model.size
+        draft.resolved["model"] = dumped(ModelTable, model)
+    if isinstance(weights := table.get("weights"), str):
+        path = Path(weights)
         draft.files.add(path)
+        if not path.is_file():
+            near = sorted(other.name for other in path.parent.iterdir()) if path.parent.is_dir() else []
+            problems.add(table.where("weights"), f"[model]: `weights`: there is no file {shown(weights)}",
+                         did_you_mean(path.name, near))  # fmt: skip
 
 
 def _fixed(draft: Draft, problems: Problems) -> None:
@@ -96,7 +93,10 @@ def _fixed(draft: Draft, problems: Problems) -> None:
         draft.optimizer = validate(OptimizerTable, optimizer, "[optimizer]", problems)
         if draft.optimizer:
             draft.resolved["optimizer"] = dumped(OptimizerTable, draft.optimizer)
-    for name, view in (_one("views", draft.table, problems, needed=False) or {}).items():
+    views = _one("views", draft.table, problems, needed=False) or {}
+    if len(views) > MOST:
+        problems.add(draft.table.where("views"), f"[views]: {len(views):,} views", f"at most {MOST:,} are accepted")
+    for name, view in list(views.items())[:MOST]:
         _view(name, view, draft, problems)
     passes = draft.table.get("pass", [])
     for i, table in enumerate(passes if isinstance(passes, list) else []):
@@ -123,15 +123,12 @@ def _plugin(section: str, table: Table, draft: Draft, problems: Problems) -> dic
     """One plugin's table, resolved; what is wrong is noted."""
     name = name_of(table)
     label = f"{registry.heading(section)} {name or ''}".rstrip()
-    if "use" not in table:
-        problems.add(table.place, f"{label}: `use` is missing", f"installed: {listed(registry.names(section))}")
-    reserved = validate(Reserved, table.only(*RESERVED), label, problems) if "use" in table else None
+    reserved = _reserved(section, label, table, problems)
     cls = _class(section, reserved, label, table, draft, problems) if reserved else None
     if reserved is None or name is None or cls is None:
         if reserved is None or reserved.enabled:
             draft.broken.add(name or "")
         return dict(table)
-    _reserved(section, name, label, table, problems)
     if section == "model" and "size" in table:
         draft.size = _size(table, problems)
     own = _with_paths(cls, table, draft, section)
@@ -155,21 +152,27 @@ def _resolved(plugin: Plugin, draft: Draft) -> dict[str, Any]:
     return {**head, **plugin.settings}
 
 
-def _reserved(section: str, name: str, label: str, table: Table, problems: Problems) -> None:
-    """What reserved keys may say."""
-    if not NAME.fullmatch(name):
+def _reserved(section: str, label: str, table: Table, problems: Problems) -> Reserved | None:
+    """The reserved keys; those that are wrong are noted and have their defaults. None: it is not known what is used."""
+    if "use" not in table:
+        problems.add(table.place, f"{label}: `use` is missing", f"installed: {listed(registry.names(section))}")
+        return None
+    name = name_of(table)
+    if name is not None and not NAME.fullmatch(name):
         place = table.where("name" if "name" in table else "use")
         problems.add(place, f"{label}: a plugin cannot be called {shown(name)}",
                      "give it a `name` of letters, digits, `_` and `-`")  # fmt: skip
     if "when" in table and section != "labeler":
-        problems.add(table.where("when"), f"{label}: unknown key `when`", "only a [[labeler]] belongs to a label timing")
+        problems.add(
+            table.where("when"), f"{label}: unknown key `when`", "only a [[labeler]] belongs to a label timing"
+        )
     if table.get("enabled") is False and section in ("data", "model"):
         problems.add(table.where("enabled"), f"{label}: `enabled = false`", f"a run needs its {section}")
+    reserved = validate(Reserved, table.only(*RESERVED), label, problems)
+    return Reserved(use=table["use"]) if reserved is None and isinstance(table["use"], str) else reserved
 
 
-def _class(
-    section: str, reserved: Reserved, label: str, table: Table, draft: Draft, problems: Problems
-) -> type | None:
+def _class(section: str, reserved: Reserved, label: str, table: Table, draft: Draft, problems: Problems) -> type | None:
     """The class behind `use`, if it is a plugin of this section. A disabled one need not be importable."""
     place = table.where("use")
     try:
@@ -225,7 +228,7 @@ def check_keys(table: Table, problems: Problems) -> None:
     known = [*fields.hints(Settings), *SECTIONS, *OWN]
     for key in table:
         if key not in known:
-            problems.add(table.where(key), f"unknown key or section `{key}`", _known(key, known))
+            problems.add(table.where(key), f"unknown key or section `{shortened(key)}`", partial(_known, key, known))
 
 
 def _known(key: str, known: list[str]) -> str:
@@ -234,7 +237,12 @@ def _known(key: str, known: list[str]) -> str:
     word = guess.split("`")[1] if guess else ""
     if word in fields.hints(Settings):
         return unknown_key(key, known, Settings)
-    heads = [registry.heading(section) for section in SECTIONS] + ["[optimizer]", "[views.NAME]", "[[pass]]", "[[generation]]"]
+    heads = [registry.heading(section) for section in SECTIONS] + [
+        "[optimizer]",
+        "[views.NAME]",
+        "[[pass]]",
+        "[[generation]]",
+    ]
     if word:
         return next((f"did you mean `{head}`?" for head in heads if re.search(rf"\b{word}\b", head)), guess)
     return sentence(f"settings: {listed(fields.hints(Settings))}; sections: {listed(heads)}")

@@ -7,7 +7,9 @@ from .draft import Draft, Plugin
 from .message import Problems, did_you_mean, listed, sentence, shown
 from .places import Place
 
-EACH_STEP = frozenset({"perturb_batch", "mix", "label", "refine", "loss", "after_step", "decide", "train_step", "scheduled"})
+EACH_STEP = frozenset(
+    {"perturb_batch", "mix", "label", "refine", "loss", "after_step", "decide", "train_step", "scheduled"}
+)
 "Hooks that read a plugin's fields while training goes on."
 
 
@@ -16,7 +18,9 @@ def check_schedules(draft: Draft, problems: Problems) -> None:
     driven: dict[str, Plugin] = {}
     for plugin in draft.enabled:
         if "scheduled" in plugin.hooks and plugin.section != "schedule":
-            problems.add(plugin.table.where("use"), f"{plugin.label}: implements `scheduled`", "put it under [[schedule]]")
+            problems.add(
+                plugin.table.where("use"), f"{plugin.label}: implements `scheduled`", "put it under [[schedule]]"
+            )
     for plugin in [plugin for plugin in draft.enabled if plugin.section == "schedule"]:
         place, targets = plugin.table.where("on"), plugin.said_on or []
         plugin.on = [target for target in dict.fromkeys(targets) if _drives(plugin, target, place, draft, problems)]

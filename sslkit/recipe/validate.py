@@ -61,16 +61,22 @@ def _note(cls: type, table: Table, label: str, problems: Problems, detail: Error
     name, label = ".".join(keys), f"{label}: " if label else ""
     if detail["type"] in UNKNOWN and keys:
         known = [*fields.hints(owner), *(others if owner is cls else [])]
-        problems.add(place, f"{label}unknown key `{name}`", unknown_key(keys[-1], known, owner))
+        problems.add(place, f"{label}unknown key `{name}`", lambda: unknown_key(keys[-1], known, owner))
     elif detail["type"] == "missing" and keys:
         problems.add(place, f"{label}`{name}` is missing", f"it takes {fields.accepted(owner, keys[-1])}")
     elif keys and keys[-1] in fields.hints(owner):
-        hint = fields.hints(owner)[keys[-1]]
-        guess = did_you_mean(_received(inside[keys[-1]], detail), fields.choices(hint), '"')
-        takes = f"it takes {fields.accepted(owner, keys[-1])}"
-        problems.add(place, f"{label}`{name} = {shown(inside.get(keys[-1]))}`", sentence(takes, guess), _own(detail))
+        value = inside.get(keys[-1])
+        accepted = lambda: _accepted(owner, keys[-1], value, detail)  # noqa: E731
+        problems.add(place, f"{label}`{name} = {shown(value)}`", accepted, _own(detail))
     else:
         problems.add(place, f"{label}{_own(detail) or detail['msg']}")
+
+
+def _accepted(owner: type, key: str, value: Any, detail: ErrorDetails) -> str:
+    """What a field takes, and which of its choices was meant."""
+    received = detail["input"] if isinstance(value, list) else value
+    guess = did_you_mean(received, fields.choices(fields.hints(owner)[key]), '"')
+    return sentence(f"it takes {fields.accepted(owner, key)}", guess)
 
 
 def _walk(cls: type, table: Table, loc: tuple[int | str, ...]) -> tuple[type, Table, list[str]]:
@@ -86,11 +92,6 @@ def _walk(cls: type, table: Table, loc: tuple[int | str, ...]) -> tuple[type, Ta
             owner, inside = hint, value
         keys.append(str(part))
     return owner, inside, keys
-
-
-def _received(value: Any, detail: ErrorDetails) -> object:
-    """The text at fault: a value, or the first entry of a list that is not accepted."""
-    return detail["input"] if isinstance(value, list) else value
 
 
 def _own(detail: ErrorDetails) -> str:
