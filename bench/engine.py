@@ -94,7 +94,7 @@ def by_hand(state: State, arrays: list[dict[str, object]]) -> Callable[[int], No
 
     def images(part: dict[str, object]) -> Tensor:
         (view,) = part["views"].values()  # type: ignore[attr-defined]
-        floats: Tensor = view.permute(0, 3, 1, 2).float().div_(255).contiguous()
+        floats: Tensor = view.permute(0, 3, 1, 2).float().div_(255)
         return floats
 
     def loop(count: int) -> None:

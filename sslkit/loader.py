@@ -208,6 +208,6 @@ def _as_is(step: Any) -> Any:
 
 def _start_worker(_: int) -> None:
     cv2.setNumThreads(0)
-    # Ctrl-C reaches the whole group: the main process decides. And its own handlers are no business of a worker's.
+    # Both reach a whole process group: the main process saves the run and then ends its workers itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -113,7 +113,8 @@ def build_network(generation: Generation, hooks: Hooks, facts: Facts, extra: dic
         for name, parameter in network.model.named_parameters():
             if any(name.startswith(prefix) for prefix in table.freeze):
                 parameter.requires_grad_(False)
-    return network.to(facts.device)
+    # Images come channels last, and convolutions are faster that way; other layers do not mind.
+    return network.to(facts.device).to(memory_format=torch.channels_last)
 
 
 def fit_channels(values: list[float], channels: int) -> list[float]:

@@ -16,8 +16,8 @@ from .types import Batch, Data, Progress, Step, View
 
 
 def to_floats(images: Tensor, device: torch.device) -> Tensor:
-    """(N, H, W, C) uint8 -> (N, C, H, W) floats in 0-1 on `device`."""
-    return images.to(device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255).contiguous()
+    """(N, H, W, C) uint8 -> (N, C, H, W) floats in 0-1 on `device`, channels last in memory as they came."""
+    return images.to(device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255)
 
 
 def assemble(state: State, arrays: dict[str, Any]) -> Step:
