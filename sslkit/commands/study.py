@@ -1,0 +1,52 @@
+"""`sslkit study`: a recipe and its variants over several seeds, compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .options import device_option
+
+
+@click.command()
+@click.argument("study")
+@click.option("--seeds", metavar="SEEDS", help="Seeds of every variant, e.g. 0-9 or 0,3,5-7; by default the study's.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The study's folder, new or of this study. By default runs/studies/STUDY.",
+)
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    metavar="FILE.md",
+    help="Write the results into this file too: its section of this study is replaced, nothing else is touched.",
+)
+@device_option
+def study(study: str, seeds: str | None, out: Path | None, results: Path | None, device: str | None) -> None:
+    """Run the base recipe of STUDY and its variants over several seeds, and compare them in pairs.
+
+    STUDY is a TOML file, or the name of a study that comes with sslkit. Runs that are the same are made once; Ctrl-C
+    stops, and the same command goes on. The tables say, for each variant, its accuracy, its gain over its own teacher,
+    and its difference to the base with a 95% interval. Exit code 1: some run failed.
+    """
+    numbers = _seeds(seeds)
+
+    from ..study.conduct import conduct  # with torch: not before the command line is known to be sound
+
+    outcome = conduct(study, seeds=numbers, out=out, results=results, device=device)
+    if outcome.failures:
+        raise SystemExit(1)
+
+
+def _seeds(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    from ..study.seeds import TAKES, parse_seeds
+
+    try:
+        return parse_seeds(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}; {TAKES}.", param_hint="'--seeds'") from error

@@ -1,0 +1,1 @@
+"""Studies: a recipe and its variants over several seeds, compared in pairs."""

@@ -1,0 +1,130 @@
+"""A study from its file to its results."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from ..artifacts import write_atomic
+from ..environment import choose_device
+from ..errors import Interrupted, RunError
+from ..network import require_timm
+from ..recipe.message import did_you_mean, listed, sentence
+from ..tables import is_number
+from .children import Child, Failure, missing, plan, run_all
+from .file import Study, load_study
+from .markdown import read_results, write_section
+from .outcome import Outcome, as_json, gather, metrics_of
+from .seeds import format_seeds
+from .terminal import Lines, make_console, show
+
+RESULTS = "results.json"
+
+
+def conduct(
+    source: str,
+    *,
+    seeds: Sequence[int] | None = None,
+    out: Path | None = None,
+    results: Path | None = None,
+    device: str | None = None,
+) -> Outcome:
+    """Run what is missing of a study, and write and print its results.
+
+    Raises `SslkitError` for everything that can be known before a run begins, `Interrupted` when asked to stop; runs
+    that fail are in the outcome's `failures`.
+    """
+    study = load_study(source, seeds)
+    folder = out if out is not None else Path("runs") / "studies" / study.name
+    _check_places(study, folder, results, device)
+    children = plan(study, folder)
+    options = {"--seeds": format_seeds(seeds).replace(" ", "") if seeds else None, "--out": out, "--results": results}
+    again = command(source, {**options, "--device": device})
+    failures = _run(study, children, device, again)
+    told = command(shown_path(source), {**options, "--out": None, "--device": device, "--results": results and
+                                        shown_path(results)})  # fmt: skip
+    outcome = gather(study, children, failures, told)
+    write_atomic(folder / RESULTS, as_json(outcome, children))
+    show(outcome, make_console(), str(folder))
+    if results is not None:
+        write_section(results, outcome)
+    return outcome
+
+
+def command(source: str, options: dict[str, Any]) -> str:
+    """The command line, ready to be typed."""
+    words = [word for name, value in options.items() if value is not None for word in (name, str(value))]
+    return shlex.join(["sslkit", "study", source, *words])
+
+
+def shown_path(path: str | Path) -> str:
+    """A path as it may stand in a published file: from the working folder, or else without its folders."""
+    if not Path(path).is_absolute():
+        return str(path)
+    here = Path.cwd()
+    return Path(path).relative_to(here).as_posix() if Path(path).is_relative_to(here) else Path(path).name
+
+
+def _check_places(study: Study, folder: Path, results: Path | None, device: str | None) -> None:
+    """Refuse now what would fail after hours."""
+    require_timm()
+    choose_device(device)
+    if results is not None:
+        read_results(results, study.name)
+    path = folder / RESULTS
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        owner = json.loads(path.read_text()).get("study") if path.exists() else study.name
+    except (OSError, ValueError, AttributeError) as error:
+        raise RunError(f"{folder} cannot be used as a study's folder ({error}); choose another --out") from error
+    if owner != study.name:
+        raise RunError(f"{folder} holds the results of the study {owner}, which are never overwritten; "
+                       "choose another --out")  # fmt: skip
+
+
+def _run(study: Study, children: list[Child], device: str | None, again: str) -> list[Failure]:
+    """Run what is missing; when stopped, say how to go on."""
+    console = make_console()
+    _announce(study, children, console)
+    try:
+        return run_all(children, device, Lines(console), _reference_check(study))
+    except (Interrupted, KeyboardInterrupt):
+        console.print()
+        done = len(children) - len(missing(children))
+        raise Interrupted(
+            f"stopped; {done} of {len(children)} runs are finished, and everything is saved. Go on with:\n    {again}"
+        ) from None
+
+
+def _announce(study: Study, children: list[Child], console: Console) -> None:
+    left = len(missing(children))
+    variants = ", ".join(dict.fromkeys(name for child in children for name, _ in child.uses))
+    console.print(Text(f"{study.name}: {variants}", "bold"), soft_wrap=True)
+    console.print(Text(f"seeds {format_seeds(study.seeds)}; {len(children)} runs, {len(children) - left} finished"),
+                  soft_wrap=True)  # fmt: skip
+    for warning in dict.fromkeys(text for variant in study.variants for text in variant.recipe.warnings):
+        console.print(Text(f"warning: {warning}", "yellow"), soft_wrap=True)
+
+
+def _reference_check(study: Study) -> Callable[[Child, dict[str, Any]], None]:
+    """References are names of metrics, which only a finished run of the base shows: looked at after the first."""
+
+    def check(child: Child, summary: dict[str, Any]) -> None:
+        if study.base.name not in (name for name, _ in child.uses):
+            return
+        there = {name: value for name, value in metrics_of(summary).items() if is_number(value)}
+        for name in study.references:
+            if name not in there:
+                hint = did_you_mean(name, there) or (
+                    f'A metric is added by `set = {{ "metric.{name}.use" = "{name}" }}`.'
+                )
+                raise RunError(f"the study's `references` names `{name}`, which no metric of the base reports\n"
+                               f"  there are: {listed(there)}. {sentence(hint)}")  # fmt: skip
+
+    return check

@@ -1,0 +1,85 @@
+"""What many seeds say: means, deviations, paired differences with their t intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+LEVEL = 0.95
+"Confidence level of every interval."
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One number for each seed, and what they are together."""
+
+    values: dict[int, float]
+    "Seed -> value."
+    mean: float | None
+    "None without a value."
+    deviation: float | None
+    "Sample standard deviation (n - 1); None for fewer than two values."
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The mean of paired differences, and how sure it is."""
+
+    mean: float
+    half_width: float | None
+    "Half of the t interval; None for a single pair, which says nothing about chance."
+    p: float | None
+    "Two-sided p value of a paired t test against no difference; None for a single pair."
+    pairs: int
+
+    @property
+    def low(self) -> float | None:
+        """Lower end of the interval."""
+        return None if self.half_width is None else self.mean - self.half_width
+
+    @property
+    def high(self) -> float | None:
+        """Upper end of the interval."""
+        return None if self.half_width is None else self.mean + self.half_width
+
+    def reversed(self) -> Difference:
+        """The same comparison seen from the other side."""
+        return Difference(-self.mean, self.half_width, self.p, self.pairs)
+
+
+def spread(values: Mapping[int, float]) -> Spread:
+    """Mean and sample standard deviation of values by seed."""
+    numbers = list(values.values())
+    mean = fmean(numbers) if numbers else None
+    return Spread(dict(values), mean, stdev(numbers) if len(numbers) > 1 else None)
+
+
+def paired_difference(a: Sequence[float], b: Sequence[float], level: float = LEVEL) -> Difference:
+    """Mean of `a - b`, pair by pair, with the half width of its Student t interval and the paired t test's p value.
+
+    (n,), (n,) -> one `Difference`. Student 1908: half width = t(n - 1) * s / sqrt(n), s the deviation of the
+    differences. Equal differences have a half width of 0, and p = 0 (or 1, where all are 0). Raises `ValueError` for
+    sequences that are empty or differ in length.
+    """
+    differences = [x - y for x, y in zip(a, b, strict=True)]
+    n = len(differences)
+    if not n:
+        raise ValueError("a paired difference needs at least one pair")
+    mean = fmean(differences)
+    if n == 1:
+        return Difference(mean, None, None, 1)
+    error = stdev(differences) / math.sqrt(n)
+    if error == 0:
+        return Difference(mean, 0.0, 0.0 if mean else 1.0, n)
+    from scipy.stats import t  # takes a second: not before there is something to compare
+
+    half_width = float(t.ppf((1 + level) / 2, n - 1)) * error
+    return Difference(mean, half_width, float(2 * t.sf(abs(mean) / error, n - 1)), n)
+
+
+def difference(a: Spread, b: Spread) -> Difference | None:
+    """`a - b` over the seeds that both have; None where they share none."""
+    seeds = [seed for seed in a.values if seed in b.values]
+    return paired_difference([a.values[s] for s in seeds], [b.values[s] for s in seeds]) if seeds else None

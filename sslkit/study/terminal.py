@@ -1,0 +1,111 @@
+"""What a study says to a person: a line for each run, tables at the end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..tables import ABSENT, RULED, duration, percent
+from .children import Child, Failure
+from .outcome import Outcome, Row, final_test, teacher_test
+from .words import HEAD, HEAD_GAINS, LEGEND, accuracy_cells, against_words, circumstances, failure_words, gain_cells
+
+WIDE = 200
+"Columns in a pipe: nobody wants numbers cut off in a log."
+
+
+def make_console() -> Console:
+    """A console on today's stdout. A character that its encoding lacks becomes a question mark, not an error."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")
+    console = Console(highlight=False, markup=False, emoji=False)
+    return console if console.is_terminal else Console(highlight=False, markup=False, emoji=False, width=WIDE)
+
+
+class Lines:
+    """A line for each run: what it is when it begins, what came out when it ends."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def begin(self, number: int, total: int, child: Child) -> None:
+        """`[ 3/30] no noise, seed 2 ...`"""
+        head = f"[{number:>{len(str(total))}}/{total}] "
+        (name, seed), *others = child.uses
+        also = f" (also {', '.join(f'{n}, seed {s}' for n, s in others)})" if others else ""
+        text = Text.assemble((head, "dim"), f"{name}, seed {seed}{also} ... ")
+        self.console.print(text, end="", soft_wrap=True)
+
+    def done(self, child: Child, summary: dict[str, Any], seconds_left: float) -> None:
+        """`95.28% (teacher 87.81%), 41 s; 12 min left`."""
+        teacher = teacher_test(summary)
+        before = f" (teacher {percent(teacher)})" if teacher is not None else ""
+        left = f"; {duration(seconds_left)} left" if seconds_left else ""
+        text = Text.assemble((percent(final_test(summary)), "bold"), before)
+        text.append(f", {duration(summary.get('wall_seconds'))}{left}", "dim")
+        self.console.print(text, soft_wrap=True)
+
+    def failed(self, failure: Failure) -> None:
+        """What went wrong; the others go on."""
+        self.console.print(Text("failed", "bold red"))
+        self.console.print(Text("    " + failure.message.replace("\n", "\n    "), "red"), soft_wrap=True)
+        if failure.details:
+            print(failure.details, file=sys.stderr)
+
+
+def show(outcome: Outcome, console: Console, folder: str) -> None:
+    """The results."""
+    console.print()
+    console.print(Text(f"{outcome.study}: {circumstances(outcome)}", "bold"), soft_wrap=True)
+    console.print()
+    console.print(_table(outcome.rows, HEAD, accuracy_cells))
+    console.print()
+    console.print(_table(outcome.rows, HEAD_GAINS, gain_cells))
+    console.print()
+    for row in outcome.rows:
+        if row.verdict:
+            console.print(Text(f"{row.name}: {row.verdict}"), soft_wrap=True)
+    for name, one in outcome.against():
+        console.print(Text(f"{outcome.base.name} {against_words(name, one)}"), soft_wrap=True)
+    console.print()
+    console.print(_by_seed(outcome))
+    console.print()
+    for line in (*LEGEND, *outcome.notes):
+        console.print(Text(line, "dim"), soft_wrap=not console.is_terminal)
+    for line in failure_words(outcome):
+        console.print(Text(f"failed: {line}", "red"), soft_wrap=True)
+    console.print(Text(folder, "cyan", overflow="fold"), soft_wrap=True)
+
+
+def _table(rows: Sequence[Row], head: Sequence[str], cells: Callable[[Row], list[str]]) -> Table:
+    """Rows by name; columns that nobody fills are left out."""
+    written = [cells(row) for row in rows]
+    used = [i for i in range(len(head)) if any(line[i] != ABSENT for line in written)]
+    table = _ruled()
+    table.add_column("", overflow="fold")
+    for i in used:
+        table.add_column(head[i], justify="right", no_wrap=True)
+    for row, line in zip(rows, written, strict=True):
+        style = {"base": "bold", "baseline": "dim", "reference": "dim"}.get(row.kind, "")
+        table.add_row(Text(row.name), *(line[i] for i in used), style=style)
+    return table
+
+
+def _by_seed(outcome: Outcome) -> Table:
+    """Every seed's final test accuracy."""
+    table = _ruled()
+    table.add_column("seed", justify="right")
+    for row in outcome.rows:
+        table.add_column(Text(row.name), justify="right", overflow="fold")
+    for seed in outcome.seeds:
+        table.add_row(str(seed), *(percent(row.test.values.get(seed)) for row in outcome.rows))
+    return table
+
+
+def _ruled() -> Table:
+    return Table(box=RULED, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
