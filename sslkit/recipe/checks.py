@@ -80,11 +80,11 @@ def expanded(
         elif of_stream.get(name):
             found.extend(of_stream[name])
         elif name == CLEAN:
-            problems.add(place, f"{label.format(shown(name))}: the view `clean` serves labeling and evaluation only",
+            problems.add(place, f"{label.replace("{}", shown(name))}: the view `clean` serves labeling and evaluation only",
                          "declare a view of your own and put no noise on it")  # fmt: skip
         else:
             what = f"names a stream that no view shows ([views.NAME], stream = {shown(name)})"
-            problems.add(place, f"{label.format(shown(name))} {what if name in STREAMS else 'names no view'}",
+            problems.add(place, f"{label.replace("{}", shown(name))} {what if name in STREAMS else 'names no view'}",
                          partial(_meant, name, draft))  # fmt: skip
     return list(dict.fromkeys(found))
 

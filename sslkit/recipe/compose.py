@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RecipeError
+from . import fields
 from .across import check_all, check_generation
 from .checks import check
 from .draft import Draft
-from .merge import anchor, merge
+from .merge import LISTS, anchor, merge
 from .message import Problems, shown
 from .model import Entry, Generation, Recipe
 from .overrides import apply
@@ -124,7 +125,7 @@ def build(table: Table, name: str, path: Path | None, problems: Problems) -> Rec
     problems.raise_any(len(drafts))
     resolved = base.resolved
     if overrides:
-        resolved["generation"] = [plain(over) for over in overrides]
+        resolved["generation"] = [_written(over, draft) for over, draft in zip(overrides, drafts, strict=True)]
     files = digests(set[Path]().union(*(draft.files for draft in [base, *drafts])))
     if files:
         resolved["files"] = files
@@ -132,6 +133,18 @@ def build(table: Table, name: str, path: Path | None, problems: Problems) -> Rec
     generations = [_generation(i, draft) for i, draft in enumerate(drafts)]
     return Recipe(name=name, path=path, table=plain(resolved), settings=base.settings, generations=generations,
                   warnings=warnings)  # fmt: skip
+
+
+def _written(over: Table, draft: Draft) -> dict[str, Any]:
+    """A generation's overrides as they are written beside a run: with the paths that plugins were given."""
+    result: dict[str, Any] = plain(over)
+    for plugin in draft.plugins:
+        said = result.get(plugin.section)
+        table = said.get(plugin.name) if isinstance(said, dict) and plugin.section in LISTS else said
+        for key, hint in fields.hints(plugin.cls).items():
+            if isinstance(table, dict) and key in table and fields.is_path(hint):
+                table[key] = plugin.settings[key]
+    return result
 
 
 def _generation(index: int, draft: Draft) -> Generation:

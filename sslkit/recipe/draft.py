@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .. import registry
-from ..hookspecs import hooks_of
 from . import fields
+from .implementations import implemented
 from .model import CLEAN, Entry, ModelTable, OptimizerTable, PassTable, Settings, ViewTable
 from .places import Table
 from .validate import made
@@ -49,9 +49,9 @@ class Plugin:
     "A schedule whose targets are not enabled."
 
     @property
-    def hooks(self) -> list[str]:
+    def hooks(self) -> tuple[str, ...]:
         """What it implements."""
-        return hooks_of(self.cls)
+        return implemented(self.cls)
 
     @property
     def said_on(self) -> list[str] | None:

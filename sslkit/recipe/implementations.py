@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import cache
 from typing import Any
 
 from ..hookspecs import SECTIONS, AnyHooks, hooks_of
@@ -12,6 +13,13 @@ from .message import did_you_mean, listed, sentence
 RESERVED_FIELDS = ("use", "name", "on", "enabled", "when")
 
 
+@cache
+def implemented(cls: type) -> tuple[str, ...]:
+    """The hooks that a plugin's class implements."""
+    return tuple(hooks_of(cls))
+
+
+@cache
 def specified(cls: type) -> dict[str, list[str]]:
     """The hooks of one group, with their arguments."""
     return {name: _arguments(spec) for name, spec in vars(cls).items() if hasattr(spec, "sslkit_spec")}
@@ -27,17 +35,18 @@ HOOKS: dict[str, list[str]] = {
 "Every hook with its arguments."
 
 
+@cache
 def faults(section: str, cls: type) -> list[str]:
     """What is wrong with a plugin's hooks: what, then what would be right. Nothing: empty."""
-    implemented = hooks_of(cls)
-    for name in implemented:
+    found = implemented(cls)
+    for name in found:
         if name not in HOOKS:
             return [f"`{cls.__name__}` implements `{name}`, which is no hook",
                     sentence(f"hooks: {listed(HOOKS)}.", did_you_mean(name, HOOKS))]  # fmt: skip
         if wrong := _signature(cls, name):
             return wrong
     own = specified(SECTIONS[section])
-    if not set(own) & set(implemented):
+    if not set(own) & set(found):
         return [f"`{cls.__name__}` implements no hook of {heading(section)}: {listed(own)}", _misplaced(cls, list(own))]
     names = vars(cls).get("__dataclass_fields__", {})
     taken = [name for name in RESERVED_FIELDS if name in names]
@@ -50,7 +59,7 @@ def _misplaced(cls: type, own: list[str]) -> str:
         if callable(getattr(cls, name, None)):
             return f"`{name}` lacks the decorator `@hookimpl`"
     for section, group in SECTIONS.items():
-        if any(name in hooks_of(cls) for name in specified(group)):
+        if any(name in implemented(cls) for name in specified(group)):
             return f"it is a {section} plugin: put it under {heading(section)}"
     return ""
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from ..errors import RecipeError
 from .merge import LISTS, NUMBERED, anchor, merge
-from .message import Problems, shown
+from .message import Problems, shortened, shown
 from .places import Place, Source, Table, annotated
-from .read import check_values
+from .read import DEEPEST, check_values, depth
 
 BARE = re.compile(r"""[^\s\[\]{}"'=,#][^\[\]{}"'=\n]*""")
 "A value that needs no quotes on the command line: words, names, paths."
@@ -60,15 +60,19 @@ def apply(
 def _nested(overrides: Mapping[str, Any], source: Source, problems: Problems) -> Table:
     """Dotted paths as tables within one another."""
     root = Table({}, Place(source))
-    for path, value in overrides.items():
-        keys = str(path).split(".")
+    for name, value in overrides.items():
+        path = str(name)
+        keys = path.split(".")
         place = Place(source, tuple(keys))
+        if max(len(keys), depth(value)) > DEEPEST:
+            problems.add(Place(source), f"`{shortened(path)}`: tables within one another {DEEPEST} deep and more")
+            continue
         value = annotated(_toml(value, place, problems), place)
         check_values(value, place, problems)
         table = root
-        for depth, key in enumerate(keys[:-1], 1):
-            inner = table.setdefault(key, Table({}, Place(source, tuple(keys[:depth]))))
-            table.places.setdefault(key, Place(source, tuple(keys[:depth])))
+        for level, key in enumerate(keys[:-1], 1):
+            inner = table.setdefault(key, Table({}, Place(source, tuple(keys[:level]))))
+            table.places.setdefault(key, Place(source, tuple(keys[:level])))
             if not isinstance(inner, Table):
                 break
             table = inner

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 Path_ = tuple[str | int, ...]
-LINE_BUDGET = 4_000_000  # characters parsed to find line numbers; beyond it problems are told without a line
+LINE_BUDGET = 1_000_000  # characters parsed beyond the text itself to find line numbers; then problems are told without
 
 
 @dataclass(eq=False)
@@ -103,7 +103,7 @@ def statements(text: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
     A statement is the shortest run of lines that parses, so that values may span lines. The work is bounded.
     """
     lines = text.split("\n")
-    start, budget = 0, LINE_BUDGET
+    start, budget = 0, LINE_BUDGET + len(text)
     while start < len(lines):
         for end in range(start + 1, len(lines) + 1):
             chunk = "\n".join(lines[start:end])

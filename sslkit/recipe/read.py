@@ -17,6 +17,7 @@ from .places import Place, Source, Table, annotated
 LARGEST = 1 << 20  # bytes: a recipe is read by people; data belongs into files of its own
 LONGEST_LINE = 20_000  # characters: tomllib's time grows with the square of a dotted key's length
 DEEPEST = 32  # tables within tables, recipes that extend one another
+NESTS = (dict, list, tuple)
 PACKAGE = "sslkit_recipes"
 
 
@@ -91,7 +92,7 @@ def _parsed(source: Source) -> dict[str, Any]:
     except (RecursionError, ValueError) as error:  # ValueError: a number of thousands of digits
         reason = "tables or lists within one another too deep" if isinstance(error, RecursionError) else str(error)
         raise RecipeError(f"{source.label}: not valid TOML: {reason}") from error
-    if _depth(table) > DEEPEST:
+    if depth(table) > DEEPEST:
         raise RecipeError(f"{source.label}: tables within one another {DEEPEST} deep and more; a recipe needs 4")
     return table
 
@@ -123,14 +124,14 @@ def _syntax(source: Source, error: str) -> str:
     return "\n".join([f"{source.label}: 1 problem\n", f"{head}not valid TOML: {what}", *rest])
 
 
-def _depth(table: Any) -> int:
+def depth(value: Any) -> int:
     """How deep tables and lists lie within one another, up to just above the limit."""
-    depth, level = 0, [table]
-    while level and depth <= DEEPEST:
-        inside = [list(v.values()) if isinstance(v, dict) else v for v in level if isinstance(v, (dict, list))]
-        level = [item for items in inside for item in items]
-        depth += 1
-    return depth
+    levels, inside = 0, [value]
+    while inside and levels <= DEEPEST:
+        groups = [item.values() if isinstance(item, dict) else item for item in inside if isinstance(item, NESTS)]
+        inside = [item for group in groups for item in group if isinstance(item, NESTS)]
+        levels += bool(groups)
+    return levels
 
 
 def check_values(value: Any, place: Place, problems: Problems) -> None:

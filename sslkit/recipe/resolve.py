@@ -93,7 +93,7 @@ def _fixed(draft: Draft, problems: Problems) -> None:
         draft.optimizer = validate(OptimizerTable, optimizer, "[optimizer]", problems)
         if draft.optimizer:
             draft.resolved["optimizer"] = dumped(OptimizerTable, draft.optimizer)
-    views = _one("views", draft.table, problems, needed=False) or {}
+    views: dict[str, Any] = _one("views", draft.table, problems, needed=False) or {}
     if len(views) > MOST:
         problems.add(draft.table.where("views"), f"[views]: {len(views):,} views", f"at most {MOST:,} are accepted")
     for name, view in list(views.items())[:MOST]:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-PARTS = '''
+PARTS = """
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -121,7 +121,7 @@ class Other:
     speed: float = 1.0
     @hookimpl
     def train_step(self, step, forward, state): ...
-'''
+"""
 
 BASE = """\
 labels = "pool"
@@ -197,6 +197,15 @@ class Kitchen:
         return self.write("child.toml", 'extends = "base.toml"\n' + text)
 
 
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("kitchen")
+
+
 @pytest.fixture
-def kitchen(tmp_path: Path) -> Kitchen:
-    return Kitchen(tmp_path)
+def kitchen(shared_folder: Path) -> Kitchen:
+    """One folder for all tests: the classes of `parts.py` are made once, as they are for any one file."""
+    for path in shared_folder.iterdir():
+        if path.is_file() and path.name != "parts.py":
+            path.unlink()
+    return Kitchen(shared_folder)

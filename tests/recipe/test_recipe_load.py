@@ -86,9 +86,9 @@ def test_round_trip_from_another_folder(kitchen, tmp_path_factory):
 
 def test_relative_paths_become_absolute(kitchen):
     (kitchen.folder / "start.safetensors").write_bytes(b"weights")
-    (kitchen.folder / "images").mkdir()
+    (kitchen.folder / "images").mkdir(exist_ok=True)
     path = kitchen.spoiled('name = "test_resnet"', 'name = "test_resnet"\nweights = "start.safetensors"')
-    path.write_text(path.read_text().replace(":Data\"", ':Data"\nroot = "images"'))
+    path.write_text(path.read_text().replace(':Data"', ':Data"\nroot = "images"'))
     recipe = load(path)
     assert recipe.table["model"]["weights"] == str(kitchen.folder / "start.safetensors")
     assert recipe.table["data"]["root"] == str(kitchen.folder / "images")
@@ -112,7 +112,12 @@ def test_hash_knows_what_decides(kitchen):
     recipe = load(kitchen.base)
     assert load(kitchen.base, seed=1).hash != recipe.hash
     assert load(kitchen.base, {"noise.jitter.ops": 3}).hash != recipe.hash
-    same = {"workers": 0, "log_every": 3, "baseline": False, "tracker": [{"use": str(kitchen.folder / "parts.py:Told")}]}
+    same = {
+        "workers": 0,
+        "log_every": 3,
+        "baseline": False,
+        "tracker": [{"use": str(kitchen.folder / "parts.py:Told")}],
+    }
     assert load(kitchen.base, same).hash == recipe.hash
 
 
@@ -191,13 +196,26 @@ def test_a_generation_may_empty_a_section(kitchen):
     assert not {"jitter", "drop"} & set(names(recipe, 1)) and "jitter" in names(recipe, 0)
 
 
+def test_a_path_of_a_generation_becomes_absolute(kitchen):
+    kitchen.write(
+        "pool.py",
+        (kitchen.folder / "parts.py").read_text().replace("strength: float = 1.0", "table: Path | None = None"),
+    )
+    kitchen.write("rows.csv", "1")
+    text = '[[noise]]\nuse = "./pool.py:Blend"\n[[generation]]\nnoise.blend.table = "rows.csv"\n'
+    recipe = load(kitchen.more(text))
+    assert entry(recipe, "blend").plugin.table == kitchen.folder / "rows.csv"
+    assert recipe.table["generation"][0]["noise"]["blend"]["table"] == str(kitchen.folder / "rows.csv")
+    assert str(kitchen.folder / "rows.csv") in recipe.table["files"]
+
+
 # Extends --------------------------------------------------------------------------------------------------------------
 
 
 def test_extends_merges_by_name(kitchen):
     recipe = load(
         kitchen.child(
-            'steps = 7\nbatch = { labeled = 2 }\n[data]\nper_class = 9\n'
+            "steps = 7\nbatch = { labeled = 2 }\n[data]\nper_class = 9\n"
             '[[noise]]\nname = "jitter"\nmagnitude = 1\n'
             '[[loss]]\nname = "distillation"\nweight = 2\n'
         )
@@ -252,7 +270,7 @@ def test_extends_a_timm_model_over_a_model_plugin(kitchen):
 
 def test_extends_from_another_folder_keeps_paths(kitchen):
     folder = kitchen.folder / "deep"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     (folder / "child.toml").write_text('extends = "../base.toml"\n[[loss]]\nuse = "../parts.py:Entropy"\non = "weak"\n')
     assert names(load(folder / "child.toml"))[-2] == "entropy"
 
@@ -406,7 +424,9 @@ def test_loading_the_recipe_package_imports_no_torch():
 
 
 def test_registry_lists_without_importing():
-    code = "import sys; from sslkit import registry; print(len(registry.available()) > 5, 'sslkit_plugins' in sys.modules)"
+    code = (
+        "import sys; from sslkit import registry; print(len(registry.available()) > 5, 'sslkit_plugins' in sys.modules)"
+    )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.split() == ["True", "False"], said.stderr
 
@@ -428,7 +448,7 @@ def test_two_packages_of_one_name(monkeypatch, kitchen):
     from importlib.metadata import EntryPoint
 
     points = [EntryPoint("twin", f"package{i}:Twin", "sslkit.noise") for i in (1, 2)]
-    monkeypatch.setattr(registry, "entry_points", lambda group: points if group == "sslkit.noise" else [])
+    monkeypatch.setattr(registry, "_installed", lambda group, path: points if group == "sslkit.noise" else [])
     with pytest.raises(RecipeError, match="provided by several packages"):
         registry.find("noise", "twin", Path())
 
@@ -439,6 +459,6 @@ def test_an_installed_plugin(monkeypatch, kitchen):
     monkeypatch.syspath_prepend(str(kitchen.folder))
     (kitchen.folder / "installed_parts.py").write_text((kitchen.folder / "parts.py").read_text())
     point = EntryPoint("fog", "installed_parts:Blend", "sslkit.noise")
-    monkeypatch.setattr(registry, "entry_points", lambda group: [point] if group == "sslkit.noise" else [])
+    monkeypatch.setattr(registry, "_installed", lambda group, path: [point] if group == "sslkit.noise" else [])
     recipe = load(kitchen.more('[[noise]]\nuse = "fog"\nstrength = 2\n'))
     assert entry(recipe, "fog").plugin.strength == 2.0
