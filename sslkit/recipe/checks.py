@@ -75,16 +75,17 @@ def expanded(
     declared = set(draft.view_names)
     of_stream = {stream: [view for view in draft.views if draft.stream_of(view) == stream] for stream in STREAMS}
     for name in names:
+        at = label.replace("{}", shown(name))
         if name in declared or (name == CLEAN and clean):
             found.append(name)
         elif of_stream.get(name):
             found.extend(of_stream[name])
         elif name == CLEAN:
-            problems.add(place, f"{label.replace("{}", shown(name))}: the view `clean` serves labeling and evaluation only",
+            problems.add(place, f"{at}: the view `clean` serves labeling and evaluation only",
                          "declare a view of your own and put no noise on it")  # fmt: skip
         else:
             what = f"names a stream that no view shows ([views.NAME], stream = {shown(name)})"
-            problems.add(place, f"{label.replace("{}", shown(name))} {what if name in STREAMS else 'names no view'}",
+            problems.add(place, f"{at} {what if name in STREAMS else 'names no view'}",
                          partial(_meant, name, draft))  # fmt: skip
     return list(dict.fromkeys(found))
 
