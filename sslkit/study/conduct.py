@@ -44,11 +44,10 @@ def conduct(
     folder = out if out is not None else Path("runs") / "studies" / study.name
     _check_places(study, folder, results, device)
     children = plan(study, folder)
-    options = {"--seeds": format_seeds(seeds).replace(" ", "") if seeds else None, "--out": out, "--results": results}
-    again = command(source, {**options, "--device": device})
+    said = format_seeds(seeds).replace(" ", "") if seeds else None
+    again = command(source, seeds=said, out=out, device=device, results=results)
     failures = _run(study, children, device, again)
-    told = command(shown_path(source), {**options, "--out": None, "--device": device, "--results": results and
-                                        shown_path(results)})  # fmt: skip
+    told = command(shown_path(source), seeds=said, device=device, results=results and shown_path(results))
     outcome = gather(study, children, failures, told)
     write_atomic(folder / RESULTS, as_json(outcome, children))
     show(outcome, make_console(), str(folder))
@@ -57,10 +56,12 @@ def conduct(
     return outcome
 
 
-def command(source: str, options: dict[str, Any]) -> str:
-    """The command line, ready to be typed."""
-    words = [word for name, value in options.items() if value is not None for word in (name, str(value))]
-    return shlex.join(["sslkit", "study", source, *words])
+def command(source: str, **options: object) -> str:
+    """The command line, ready to be typed; options that are None are left out."""
+    given = ((name, value) for name, value in options.items() if value is not None)
+    return shlex.join(
+        ["sslkit", "study", source, *(word for name, value in given for word in (f"--{name}", str(value)))]
+    )
 
 
 def shown_path(path: str | Path) -> str:

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from annotated_types import Ge, MinLen
 
 from ..errors import RecipeError
 from ..recipe import load, with_overrides
+from ..recipe.fields import hints
 from ..recipe.message import Problems, did_you_mean, listed, sentence, shown
 from ..recipe.model import Recipe
 from ..recipe.places import Place, Table
@@ -21,6 +22,7 @@ from ..recipe.validate import validate
 from ..registry import FILE
 from .seeds import TAKES, parse_seeds
 
+T = TypeVar("T")
 BASELINE = "supervised baseline"
 "Name of the baseline's row."
 
@@ -96,7 +98,7 @@ def load_study(source: str | Path, seeds: Sequence[int] | None = None) -> Study:
     label, path = _locate(source)
     table, problems = read(label, path), Problems()
     check_values(table, table.place, problems)
-    own = validate(StudyTable, table.without("variant"), "study", problems, ("variant",))
+    own = _laid_on(StudyTable, table.without("variant"), "study", problems, ("variant",))
     pairs = _variant_tables(table, problems)
     seeds = seeds or _seeds(own, table, problems)
     variants = _variants(own, table, pairs, path, problems) if own else []
@@ -105,6 +107,16 @@ def load_study(source: str | Path, seeds: Sequence[int] | None = None) -> Study:
     _refuse_twins(own, variants[0].name, table, pairs, problems)
     problems.raise_any()
     return Study(path.stem, tuple(variants), tuple(seeds), tuple(own.references))
+
+
+def _laid_on(cls: type[T], table: Table, label: str, problems: Problems, others: Sequence[str] = ()) -> T | None:
+    """A table as its class. Where some keys are wrong, those are noted and the others count: they may be wrong too."""
+    found = validate(cls, table, label, problems, others)
+    if found is None:
+        known: type = cls
+        sound = [key for key in table if key in hints(known) and not problems.at(table.where(key))]
+        found = validate(cls, table.only(*sound), label, Problems())
+    return found
 
 
 def _locate(source: str | Path) -> tuple[str, Path]:
@@ -135,7 +147,7 @@ def _variant_tables(table: Table, problems: Problems) -> list[tuple[VariantTable
     for number, item in enumerate(found, 1):
         name = item.get("name")
         label = f"[[variant]] {name if isinstance(name, str) and name else number}"
-        variant = validate(VariantTable, item, label, problems)
+        variant = _laid_on(VariantTable, item, label, problems)
         if variant is not None:
             _check_variant(variant, item, label, problems)
             pairs.append((variant, item))

@@ -1,0 +1,148 @@
+"""What a study file means, and what is said of one that means nothing."""
+
+import pytest
+
+from sslkit.errors import RecipeError
+from sslkit.recipe import load
+from sslkit.study.file import load_study, shipped_studies
+
+VARIANT = '[[variant]]\nname = "a"\n'
+LONG = "set = { steps = 4 }\n"
+
+
+def message(path):
+    with pytest.raises(RecipeError) as caught:
+        load_study(path)
+    return str(caught.value)
+
+
+def test_a_study(write):
+    study = load_study(write())
+    assert study.name == "mine"
+    assert study.seeds == (0, 1, 2)
+    assert study.references == ("rival",)
+    assert [(variant.name, variant.expect) for variant in study.variants] == [("base", None), ("no dropout", "lower")]
+    base, other = (variant.recipe for variant in study.variants)
+    assert base.hash == load("base.toml").hash
+    uses = [
+        [entry.use for entry in generation.entries() if entry.section == "noise"] for generation in other.generations
+    ]
+    assert uses == [["dropout"], []]  # from generation 1 on
+
+
+def test_seeds_of_the_command_line_replace_the_files(write):
+    assert load_study(write(), (7, 8)).seeds == (7, 8)
+
+
+def test_set_is_for_the_base_and_every_variant(write):
+    (write().parent / "other.toml").write_text('extends = "base.toml"\noptimizer.rate = 0.5\n')
+    text = 'base = "base.toml"\nset = { steps = 7 }\n' + VARIANT + 'recipe = "other.toml"\nset = { seed = 4 }\n'
+    base, other = (variant.recipe for variant in load_study(write(text)).variants)
+    assert (base.settings.steps, base.settings.seed, base.generations[0].optimizer.rate) == (7, 0, 0.05)
+    assert (other.settings.steps, other.settings.seed, other.generations[0].optimizer.rate) == (7, 4, 0.5)
+
+
+def test_a_shipped_recipe_from_anywhere(write):
+    assert load_study(write('base = "supervised"\n')).base.recipe.hash == load("supervised").hash
+
+
+def test_every_shipped_study_is_sound():
+    assert shipped_studies()
+    for name in shipped_studies():
+        assert load_study(name).variants
+
+
+def test_shipped_noise_study_takes_all_noise_from_students_and_none_from_the_teacher():
+    study = load_study("noisy_student")
+    base, bare = (variant.recipe for variant in study.variants)
+    noise = [[entry.name for entry in cfg.entries() if entry.section == "noise"] for cfg in bare.generations]
+    full = [entry.name for entry in base.generations[0].entries() if entry.section == "noise"]
+    assert full
+    assert noise == [full] + [[]] * (len(bare.generations) - 1)
+    assert study.seeds == tuple(range(10))
+    assert base.settings.baseline
+    metrics = [entry.use for entry in base.generations[-1].entries() if entry.section == "metric"]
+    assert {"accuracy", *study.references} <= set(metrics)
+
+
+def test_files_lie_beside_the_study(write, tmp_path, monkeypatch):
+    folder = tmp_path / "there"
+    folder.mkdir()
+    (folder / "fog.py").write_text(
+        "from dataclasses import dataclass\nfrom sslkit import hookimpl\n\n\n"
+        "@dataclass(eq=False, kw_only=True)\nclass Fog:\n"
+        "    @hookimpl\n    def perturb_batch(self, images):\n        return images\n"
+    )
+    path = write('base = "../base.toml"\n' + VARIANT + 'set = { "noise.fog.use" = "./fog.py:Fog" }\n', "there/s.toml")
+    names = [entry.name for entry in load_study(path).variants[1].recipe.generations[0].entries()]
+    assert "fog" in names
+
+
+def test_everything_wrong_is_said_at_once_with_its_line(write):
+    text = (
+        'base = "base.toml"\nsedes = "0-2"\nseeds = "3-1"\n\n[[variant]]\nname = "a"\nset = { "noise.dropuot.rate" = 0.1 }\n'
+        '[[variant]]\nname = "b"\nform_generation = 1\nset = { steps = 0 }\n[[variant]]\nset = { steps = 4 }\n'
+    )
+    said = message(write(text))
+    assert said.startswith("mine.toml: ")
+    for words in (
+        "line 2  study: unknown key `sedes`", "did you mean `seeds`?",
+        "line 7  [[variant]] a: the overrides do not fit the recipe", "Did you mean `dropout`?",
+        "line 10  [[variant]] b: unknown key `form_generation`", "did you mean `from_generation`?",
+        "line 12  [[variant]] 3: `name` is missing",
+    ):  # fmt: skip
+        assert words in said
+    text = text.replace('sedes = "0-2"\n', "").replace("form_generation = 1\n", "")
+    assert "line 2  study: `seeds = \"3-1\"`: '3-1' runs backwards" in message(write(text))
+    assert "it takes a whole number of at least 1" in message(write(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", ["study: `base` is missing"]),
+        ("base = 3", ["`base = 3`", "it takes text"]),
+        ('base = "bsae.toml"', ['line 1  study: `base` = "bsae.toml"', "no such recipe", "Did you mean `base.toml`?"]),
+        ('base = "mine.toml"', ["this is the study itself"]),
+        ('base = "base.toml"\nseeds = 3', ["line 2  study: `seeds = 3`", "it takes text"]),
+        ('base = "base.toml"\nset = { stpes = 3 }', ["line 2  study: `set`", "did you mean `steps`?"]),
+        ('base = "base.toml"\nvariant = 3', ["line 2  `variant` is a list of tables", "[[variant]]"]),
+        ('base = "base.toml"\n[variant]\nname = "a"', ["line 2  `variant` is a list of tables"]),
+        ('base = "base.toml"\n' + VARIANT, ["line 2  [[variant]] a: is the base itself"]),
+        ('base = "base.toml"\n[[variant]]\nname = ""\n' + LONG, ["line 3  [[variant]] 1: `name"]),
+        ('base = "base.toml"\n' + VARIANT + LONG + VARIANT + LONG, ["line 6", "taken by another variant"]),
+        ('base = "base.toml"\n[[variant]]\nname = "base"\n' + LONG, ["line 3", "taken by the base"]),
+        ('base = "base.toml"\n[[variant]]\nname = "supervised baseline"\n' + LONG, ["line 3", "baseline of the base"]),
+        ('base = "base.toml"\nreferences = ["a"]\n' + VARIANT + LONG, ["line 4", "taken by a reference"]),
+        ('base = "base.toml"\nreferences = ["x", "x"]', ["line 2", 'names "x" twice']),
+        ('base = "base.toml"\n' + VARIANT + 'recipe = "base.toml"\nfrom_generation = 1', ["line 5", "there is no `set`"]),
+        ('base = "base.toml"\n' + VARIANT + "from_generation = 2\n" + LONG, ["line 5", "the recipe has 2"]),
+        ('base = "base.toml"\n' + VARIANT + "from_generation = -1\n" + LONG, ["line 4", "of at least 0"]),
+        ('base = "base.toml"\n' + VARIANT + 'expect = "lowre"\n' + LONG, ["line 4", 'Did you mean "lower"?']),
+        ('base = "base.toml"\n' + VARIANT + 'recipe = "no.toml"', ["line 4  [[variant]] a: `recipe`", "no such recipe"]),
+        ('base = "base.toml"\n' + VARIANT + "set = { steps = inf }", ["line 4", "numbers must be finite"]),
+        ('base = "base.toml"\nseeds "0"', ["not valid TOML", "line 2"]),
+    ],
+)  # fmt: skip
+def test_what_is_wrong(write, text, words):
+    said = message(write(text))
+    for word in words:
+        assert word in said
+
+
+def test_a_broken_base_says_where_it_is_broken(write):
+    path = write()
+    (path.absolute().parent / "base.toml").write_text("stpes = 3\n")
+    said = message(path)
+    assert "line 2  study: `base`" in said
+    assert "did you mean `steps`?" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("mien.toml", "Did you mean `mine.toml`?"), ("noisy_studnet", "Did you mean `noisy_student`?"),
+     (".", "no regular file"), ("x" * 5000, "cannot be read")],
+)  # fmt: skip
+def test_no_such_study(write, name, words):
+    write()
+    assert words in message(name)

@@ -1,0 +1,109 @@
+"""The section of a results file: its own text is replaced, nothing else is touched, nothing in it tells of a machine."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from sslkit import cli
+from sslkit.study.markdown import markers, replaced
+
+BEGIN, END = markers("mine")
+
+
+def invoke(*args):
+    return CliRunner().invoke(cli.cli, ["study", *map(str, args)], prog_name="sslkit")
+
+
+def test_a_new_file_holds_the_section(write, factory):
+    assert invoke(write(), "--results", "results.md").exit_code == 0
+    text = Path("results.md").read_text()
+    assert text.startswith(BEGIN)
+    assert text.endswith(END + "\n")
+    assert "$ sslkit study mine.toml --results results.md" in text
+    assert "3 seeds: 0-2; sslkit 0.1.0, torch 2.6.0; on cpu." in text
+    line = "| base | 3 | 91.00% ± 1.00 | 90.00% ± 1.00 | 81.00% ± 1.00 | +10.00 | – | – | – |"
+    assert line in text
+    assert "| no dropout | 3 | 85.00% ± 1.00 |" in text
+    assert "| +4.00 | 40% | -6.00 | -6.00 to -6.00 |" in text
+    assert "- base minus rival: +6.00 points (95% interval +3.52 to +8.48, 3 pairs)" in text
+    assert "- no dropout: expected lower: yes" in text
+    assert "| 2 | 92.00% | 86.00% | 82.00% | 85.00% |" in text
+
+
+def test_everything_else_in_the_file_stays(write, factory):
+    before, after = "# Mine\r\n\r\n<!-- study other begin -->x<!-- study other end -->  ", "\r\n\tünd mehr, ohne Ende"
+    path = Path("results.md")
+    study = write()
+    path.write_bytes(f"{before}{BEGIN}\r\nold\r\n{END}{after}".encode())
+    assert invoke(study, "--results", path).exit_code == 0
+    text = path.read_bytes().decode()
+    assert text.startswith(before + BEGIN)
+    assert text.endswith(END + after)
+    assert "old" not in text
+    assert text.count("\n") == text.count("\r\n")
+    assert invoke(study, "--results", path).exit_code == 0
+    assert path.read_bytes().decode() == text
+
+
+def test_two_studies_in_one_file(write, factory):
+    invoke(write(name="one.toml"), "--results", "results.md")
+    first = Path("results.md").read_text()
+    invoke(write(name="two.toml"), "--seeds", "0", "--results", "results.md")
+    both = Path("results.md").read_text()
+    assert both.startswith(first)
+    invoke("one.toml", "--seeds", "0", "--results", "results.md")
+    assert Path("results.md").read_text().endswith(both[len(first) :])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("", "NEW\n"), ("a", "a\n\nNEW\n"), ("a\n", "a\n\nNEW\n"), (f"a{BEGIN}b{END}c", "aNEWc")]
+)
+def test_replaced(text, expected):
+    assert replaced(text, "mine", "NEW") == expected
+
+
+@pytest.mark.parametrize("text", [BEGIN, END, END + BEGIN, BEGIN + BEGIN + END, BEGIN + END + BEGIN + END])
+def test_half_a_section_is_refused(text):
+    with pytest.raises(ValueError, match="once each"):
+        replaced(text, "mine", "NEW")
+
+
+def test_nothing_tells_of_the_machine(write, factory, tmp_path):
+    write()
+    assert invoke(tmp_path / "mine.toml", "--results", tmp_path / "r.md", "--out", tmp_path / "o").exit_code == 0
+    for path in (tmp_path / "r.md", tmp_path / "o" / "results.json"):
+        assert str(tmp_path) not in path.read_text()
+        assert "wall" not in path.read_text()
+    assert "$ sslkit study mine.toml --results r.md" in (tmp_path / "r.md").read_text()
+
+
+def test_seeds_of_the_command_line_stand_in_the_command(write, factory):
+    invoke(write(), "--seeds", "0,2-4", "--device", "cpu", "--results", "r.md")
+    text = Path("r.md").read_text()
+    assert "$ sslkit study mine.toml --seeds 0,2-4 --device cpu --results r.md" in text
+    assert "4 seeds: 0, 2-4" in text
+
+
+def test_names_are_no_markup(write, factory):
+    text = 'base = "base.toml"\nseeds = "0"\n[[variant]]\nname = "a | b <!-- study mine end -->"\nset = { steps = 4 }\n'
+    path = write(text)
+    assert invoke(path, "--results", "r.md").exit_code == 0
+    assert invoke(path, "--results", "r.md").exit_code == 0
+    assert "| a \\| b &lt;!-- study mine end --> |" in Path("r.md").read_text()
+
+
+def test_failures_stand_in_the_section(write, factory, nan):
+    factory.trouble[1] = nan
+    assert invoke(write(), "--results", "r.md").exit_code == 1
+    text = Path("r.md").read_text()
+    assert "- failed: base, seed 0: loss `supervised` became NaN at step 2" in text
+    assert text.endswith(END + "\n")
+
+
+def test_a_study_named_by_a_shipped_name_is_told_by_it(write, factory, monkeypatch):
+    write()
+    assert (
+        invoke("noisy_student", "--seeds", "0", "--results", "r.md").exit_code == 2
+    )  # the made-up runs lack the metric
+    assert len(factory.calls) == 1

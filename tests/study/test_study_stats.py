@@ -1,0 +1,94 @@
+"""Paired differences against scipy, numbers done by hand, and what seeds look like."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import ttest_rel
+
+from sslkit.study.seeds import format_seeds, parse_seeds
+from sslkit.study.stats import difference, paired_difference, spread
+
+
+@pytest.mark.parametrize("n", [2, 3, 10, 40])
+def test_paired_difference_is_scipys(n):
+    random = np.random.default_rng(n)
+    a, b = random.normal(0.9, 0.05, n), random.normal(0.85, 0.05, n)
+    found, scipys = paired_difference(list(a), list(b)), ttest_rel(a, b)
+    interval = scipys.confidence_interval(0.95)
+    assert found.mean == pytest.approx((a - b).mean())
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+    assert found.p == pytest.approx(scipys.pvalue)
+    assert found.pairs == n
+
+
+def test_paired_difference_by_hand():
+    found = paired_difference([3.0, 5.0, 7.0], [2.0, 3.0, 4.0])  # 1, 2, 3: deviation 1, t(2) = 4.3027
+    assert found.mean == 2.0
+    assert found.half_width == pytest.approx(4.302653 / 3**0.5, rel=1e-6)
+    assert found.reversed().mean == -2.0
+    assert found.reversed().high == -found.low
+
+
+def test_other_levels():
+    narrow, wide = (paired_difference([1.0, 2.0, 4.0], [0.0, 0.0, 0.0], level) for level in (0.5, 0.99))
+    assert narrow.half_width < wide.half_width
+
+
+def test_one_pair_has_no_interval():
+    found = paired_difference([0.9], [0.8])
+    assert found.mean == pytest.approx(0.1)
+    assert (found.half_width, found.low, found.high, found.p) == (None, None, None, None)
+
+
+@pytest.mark.parametrize(("shift", "p"), [(0.0, 1.0), (0.5, 0.0)])
+def test_differences_without_deviation(shift, p):
+    found = paired_difference([1.0 + shift, 2.0 + shift], [1.0, 2.0])
+    assert (found.mean, found.half_width, found.p) == (shift, 0.0, p)
+
+
+@pytest.mark.parametrize(("a", "b"), [([], []), ([1.0], [1.0, 2.0])])
+def test_what_cannot_be_paired(a, b):
+    with pytest.raises(ValueError, match=r"pair|shorter|longer"):
+        paired_difference(a, b)
+
+
+def test_spread():
+    assert spread({}).mean is None
+    assert (spread({3: 0.5}).mean, spread({3: 0.5}).deviation) == (0.5, None)
+    both = spread({0: 1.0, 1: 3.0})
+    assert (both.mean, both.deviation) == (2.0, pytest.approx(2**0.5))
+
+
+def test_only_seeds_of_both_are_paired():
+    found = difference(spread({0: 1.0, 1: 2.0, 2: 9.0}), spread({1: 1.0, 0: 0.5, 5: 7.0}))
+    assert (found.mean, found.pairs) == (0.75, 2)
+    assert difference(spread({0: 1.0}), spread({1: 1.0})) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"),
+    [("0-9", tuple(range(10))), ("0,3,5-7", (0, 3, 5, 6, 7)), (" 4 , 2 - 3 ", (4, 2, 3)), ("7", (7,)), ("3-3", (3,))],
+)
+def test_seeds(text, seeds):
+    assert parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("", "neither"), ("a", "'a' is neither"), ("1,,2", "neither"), ("-1", "neither"), ("1-2-3", "neither"),
+     ("5-3", "backwards"), ("1,1", "seed 1 is named twice"), ("0-5,4", "seed 4 is named twice"), ("1.5", "neither"),
+     ("0-99999999999", "more than 10,000"), ("0-9999,10000", "more than")],
+)  # fmt: skip
+def test_what_are_no_seeds(text, message):
+    with pytest.raises(ValueError, match=message):
+        parse_seeds(text)
+
+
+@given(st.lists(st.integers(0, 60), unique=True, min_size=1))
+def test_seeds_are_written_as_they_are_read(seeds):
+    assert parse_seeds(format_seeds(seeds)) == tuple(seeds)
+
+
+def test_seeds_are_written_shortly():
+    assert format_seeds([0, 3, 5, 6, 7]) == "0, 3, 5-7"
