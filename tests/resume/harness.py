@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import pytest
 import timm  # noqa: F401 - imported once, not in every fork
 import torch
 from sklearn.datasets import load_digits  # noqa: F401
@@ -32,6 +33,7 @@ import sslkit.engine as engine
 import sslkit.hooks as hooks
 import sslkit.labels as labels
 from sslkit.errors import Interrupted, SslkitError
+from sslkit.folder import Run
 from sslkit.runs import run
 
 HERE = Path(__file__).parent
@@ -92,16 +94,13 @@ class Job:
         recipe, overrides = RECIPES[name]
         return cls(recipe, tuple({**overrides, **more}.items()))
 
-    def begin(self, folder: Path) -> None:
+    def begin(self, folder: Path) -> Run:
         """Run it."""
-        run(self.recipe, overrides=dict(self.overrides), out=folder, device="cpu")
+        return run(self.recipe, overrides=dict(self.overrides), out=folder, device="cpu")
 
-    def go_on(self, folder: Path) -> None:
+    def go_on(self, folder: Path) -> Run:
         """Begin it, or resume what was begun: what a user does after a crash."""
-        if folder.exists():
-            run(resume=folder, device="cpu")
-        else:
-            self.begin(folder)
+        return run(resume=folder, device="cpu") if folder.exists() else self.begin(folder)
 
 
 # Processes --------------------------------------------------------------------------------------------------------
@@ -123,6 +122,7 @@ def fork(action: Callable[[], Any], log: Path | None = None) -> int:
         said = os.open(log or os.devnull, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         os.dup2(said, 1)
         os.dup2(said, 2)
+        sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")  # instead of those that pytest put there
         cv2.setNumThreads(0)
         os.fsync = lambda descriptor: None  # a killed process leaves what it wrote to the system, which is not killed
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -140,6 +140,7 @@ def fork(action: Callable[[], Any], log: Path | None = None) -> int:
         os.write(2, traceback.format_exc().encode())
     finally:
         sys.stdout.flush()
+        sys.stderr.flush()
         os._exit(code)
 
 
@@ -194,6 +195,9 @@ POINTS: dict[str, tuple[Any, str]] = {
     "replace": (Path, "replace"),
     "text": (Path, "write_text"),
     "remove": (artifacts.shutil, "rmtree"),
+    "save": (Run, "save"),
+    "model": (Run, "keep_model"),
+    "finish": (Run, "finish"),
 }
 "Name -> where the function lives that is called there."
 
@@ -224,6 +228,7 @@ def watched(point: str, at: int = -1, how: str = "before", action: Callable[[], 
             return original(*args, **kwargs)
         if how == "before":
             action()
+            return original(*args, **kwargs)
         if how == "within" and point in ("tensors", "shard", "text"):
             half_written(original, *args, **kwargs)
             action()
@@ -387,9 +392,54 @@ class Trial:
         assert outcome in ("killed", "finished", "interrupted"), f"{self.story}: {outcome}\n{said}"
         return outcome
 
-    def finish(self, but: Sequence[str] = ()) -> None:
-        """Go on to the end, and compare all files but those that are meant to differ."""
-        assert in_child(self.go_on, self.log) == "finished", f"{self.story}\n{self.log.read_text()}"
+    def stop_at(self, point: str, at: int, signals: Sequence[int] = (signal.SIGTERM,), group: bool = False) -> str:
+        """Ask politely to stop, at a point; `group`: as Ctrl-C does, data workers included."""
+        self.story.append(f"signals {list(signals)} at {point} {at}")
+
+        def ask() -> None:
+            for number in signals:
+                os.kill(0 if group else os.getpid(), number)
+
+        def asked() -> None:
+            with watched(point, at, action=ask):
+                self.go_on()
+
+        return self._told(in_child(asked, self.log))
+
+    def refused(self, **options: Any) -> str:
+        """What is said to an attempt to resume with other options; nothing may change."""
+        before = {path: path.read_bytes() for path in self.folder.rglob("*") if path.is_file()}
+        with pytest.raises(SslkitError) as caught:
+            run(**{"resume": self.folder, "device": "cpu", **options})
+        after = {path: path.read_bytes() for path in self.folder.rglob("*") if path.is_file()}
+        changed = [p.name for p in {**before, **after} if before.get(p) != after.get(p)]
+        assert set(changed) <= {"summary.json", "metrics.jsonl"}  # which say that the run failed
+        return str(caught.value)
+
+    def tree(self) -> dict[str, Any]:
+        """The newest checkpoint."""
+        path = newest_checkpoint(self.folder)
+        assert path is not None
+        return artifacts.load_tree(path, "state")
+
+    def finish(self, but: Sequence[str] = (), before: Callable[[], Any] = lambda: None) -> list[str]:
+        """Go on to the end, and compare all files but those that are meant to differ; the warnings on the way.
+
+        `before` is called in the process that goes on.
+        """
+        told = self.log.with_suffix(".warnings")
+
+        def action() -> None:
+            before()
+            told.write_text(json.dumps(self.job.go_on(self.folder).warnings))
+
+        assert in_child(action, self.log) == "finished", f"{self.story}\n{self.log.read_text()}"
+        self.compare(but)
+        warned: list[str] = json.loads(told.read_text())
+        return warned
+
+    def compare(self, but: Sequence[str] = ()) -> None:
+        """Whether the finished run is the uninterrupted one."""
         wrong = [line for line in differences(self.expected, self.folder) if line.split()[0] not in but]
         assert not wrong, f"{self.story}\n" + "\n".join(wrong)
 

@@ -232,10 +232,10 @@ class Ledger(Remembers):
     def report(self, event) -> None:
         if event.kind == "start":
             self.folder = Path(event.values["folder"])
-        if event.kind not in ("start", "failure", "baseline") and event.values.get("kept_share", 0) is not None:
+        if event.kind in ("step", "evaluation", "generation", "end"):
             self.told_ = {**self.told_, event.kind: self.told_.get(event.kind, 0) + 1}
         if event.kind == "end":
-            (self.folder / "ledger.json").write_text(json.dumps({**self.told_, "labels": None}))
+            (self.folder / "ledger.json").write_text(json.dumps(self.told_))
 
 
 @dataclass(eq=False, kw_only=True)

@@ -27,7 +27,7 @@ def test_killed_at_critical_points(trial, name):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_killed_at_random_moments(trial, name):
-    random_kills(trial(name), random.Random(name), 3)
+    random_kills(trial(name), random.Random(name), 2)
 
 
 @pytest.mark.parametrize("point", ["label", "refine", "shard"])
@@ -49,16 +49,22 @@ def test_killed_while_the_folder_is_made(trial, at):
 
 
 def test_killed_between_generations(trial):
-    """Between a generation's last checkpoint, its model, its summary and the next one's first step."""
-    for n, at in enumerate(range(1, 4)):
-        run = trial("twin", f"run-{n}")
-        assert run.kill_at("checksum", _models(run) + at) == "killed"
-        run.finish()
+    """Between a generation's last checkpoint, its model and the next one's first step; each in the same run."""
+    run = trial("both")
+    assert [run.kill_at(*where) for where in [
+        ("model", 0, "before"), ("model", 0, "after"), ("model", 0, "after"), ("label", 0), ("step", 0),
+    ]] == ["killed"] * 5  # fmt: skip
+    assert run.tree()["step"] == 7 and run.tree()["generation"] == 0
+    run.finish()
 
 
-def _models(run):
-    """A call of `_sha256` about where the first generation ends."""
-    return run.points["checksum"] // 2 - 3
+def test_killed_while_a_model_takes_the_place_of_its_like(trial):
+    """A finished generation's model is written again on resuming: for a moment there is none."""
+    run = trial("both")
+    assert run.kill_at("model", 0, "after") == "killed"
+    assert run.kill_at("rename", 1, "before") == "killed"
+    assert not (run.folder / "models/generation-0").exists()
+    run.finish()
 
 
 def test_killed_in_the_baseline(trial):
@@ -70,19 +76,17 @@ def test_killed_in_the_baseline(trial):
 
 
 def test_killed_when_all_is_done_but_said(trial):
-    """After the last model, before the summary and the last line of the log."""
+    """After the last model; after the last line of the log; and when the summary is about to take its place."""
     run = trial("twin")
-    last = run.points["report"] - 1
-    for how in ("before", "after"):
-        assert run.kill_at("report", last if how == "before" else 0, how) == "killed"
+    assert run.kill_at("report", run.points["report"] - 1, "before") == "killed"
+    assert not run.folder.joinpath("summary.json").read_text().count("finished")
+    assert run.kill_at("report", 2, "after") == "killed"
+    assert run.kill_at("replace", 1, "before") == "killed"
     run.finish()
-    again = trial("twin", "again")
-    assert again.kill_at("replace", again.points["replace"] - 1, "before") == "killed"
-    again.finish()
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("name", ["noisy_student", "pool"])
+@pytest.mark.parametrize("name", ["fixmatch", "pool"])
 def test_killed_with_data_workers(trial, name, workers):
     """Results of 0, 1 and 2 workers are equal: the reference has none."""
     run = overridden(trial(name), workers=workers)
