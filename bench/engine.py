@@ -3,7 +3,7 @@
     python bench/engine.py
 
 Views are made ahead in both, so this is the loop alone. Rounds alternate and the median of each is taken, since machines
-are shared. The null model answers with its one parameter: what is left is the engine.
+are shared. The null model answers with its one parameter and the null losses are means: what is left is the engine.
 """
 
 from __future__ import annotations
@@ -18,19 +18,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sslkit.engine import Session, assemble, make_streams, train_step
+from sslkit.engine import train_step
+from sslkit.environment import determinism
+from sslkit.folder import Run
 from sslkit.journal import Journal
 from sslkit.loader import Steps
-from sslkit.probe import open_data, throwaway
+from sslkit.probe import throwaway
 from sslkit.recipe import load
-from sslkit.runs import Run, determinism
-from sslkit.state import State, facts_of, fresh_state
+from sslkit.session import Session
+from sslkit.state import State, facts_of, fresh_state, open_data
+from sslkit.streams import assemble, make_streams
 from sslkit.types import Labeled, Targets
 
 NULL = '''
 import torch
 from dataclasses import dataclass
-from sslkit import hookimpl
+from sslkit import LossTerm, hookimpl
 
 class Null(torch.nn.Module):
     """Answers with its one parameter."""
@@ -41,18 +44,45 @@ class Null(torch.nn.Module):
         return self.logits.expand(len(images), -1)
 
 @dataclass(eq=False, kw_only=True)
+class Loss:
+    """The least a loss can be."""
+    @hookimpl
+    def loss(self, forward, on):
+        return LossTerm(forward(on[0]).logits.mean())
+
+@dataclass(eq=False, kw_only=True)
 class Model:
     """The least a model can be."""
     @hookimpl
     def build_model(self, kwargs):
         return Null(kwargs["num_classes"])
 '''
+NULL_RECIPE = """
+extends = "noisy_student"
+batch = { labeled = 1, unlabeled = 1 }
+[model]
+use = "./null.py:Model"
+size = 8
+[[noise]]
+use = "randaugment"
+enabled = false
+[[loss]]
+name = "supervised"
+use = "./null.py:Loss"
+on = "labeled"
+[[loss]]
+name = "distillation"
+use = "./null.py:Loss"
+on = "unlabeled"
+[[generation]]
+[[generation]]
+"""
 ROUNDS, PREPARED = 15, 16
 
 
-def prepare(recipe_path: str | Path, overrides: dict[str, object]) -> tuple[State, list[dict[str, object]]]:
+def prepare(source: str | Path) -> tuple[State, list[dict[str, object]]]:
     """The last generation of a recipe at its first step, with steps made ahead."""
-    recipe = load(recipe_path, overrides)
+    recipe = load(source)
     cfg = recipe.generations[-1]
     session = Session(recipe, open_data(recipe), Run(tempfile.mkdtemp()), torch.device("cpu"))
     entries = [entry for entry in cfg.entries() if entry.section != "tracker"]
@@ -62,7 +92,7 @@ def prepare(recipe_path: str | Path, overrides: dict[str, object]) -> tuple[Stat
     unlabeled = session.data.unlabeled
     assert unlabeled is not None
     state.stored = Targets.of(torch.arange(len(unlabeled)), torch.rand(len(unlabeled), 10).softmax(1))
-    steps = Steps(make_streams(state, session))
+    steps = Steps(make_streams(state, session.data))
     return state, [steps[i] for i in range(PREPARED)]
 
 
@@ -85,8 +115,19 @@ def engine(state: State, arrays: list[dict[str, object]]) -> Callable[[int], Non
     return loop
 
 
-def by_hand(state: State, arrays: list[dict[str, object]]) -> Callable[[int], None]:
-    """What one would write for this recipe alone: one pass, two cross-entropies."""
+def cross_entropies(logits: Tensor, rows: int, truth: Tensor, probs: Tensor) -> Tensor:
+    """CE_L + mu * CE_U."""
+    ratio = (len(logits) - rows) / rows
+    return functional.cross_entropy(logits[:rows], truth) + ratio * functional.cross_entropy(logits[rows:], probs)
+
+
+def means(logits: Tensor, rows: int, truth: Tensor, probs: Tensor) -> Tensor:
+    """What the null losses are."""
+    return logits[:rows].mean() + logits[rows:].mean()
+
+
+def by_hand(state: State, arrays: list[dict[str, object]], losses: Callable[..., Tensor]) -> Callable[[int], None]:
+    """What one would write for this recipe alone: one pass, two losses."""
     student, optimizer = state.student, state.optimizer
     model: Callable[[Tensor], Tensor] = student.model
     assert state.stored is not None and state.labeled is not None
@@ -104,9 +145,7 @@ def by_hand(state: State, arrays: list[dict[str, object]]) -> Callable[[int], No
             batch = torch.cat([images(labeled), images(unlabeled)])  # type: ignore[arg-type]
             logits = model((batch - student.mean) / student.std)
             rows = len(labeled["index"])  # type: ignore[index]
-            loss = functional.cross_entropy(logits[:rows], truth[labeled["index"]])  # type: ignore[index]
-            ratio = (len(batch) - rows) / rows
-            loss = loss + ratio * functional.cross_entropy(logits[rows:], probs[unlabeled["index"]])  # type: ignore[index]
+            loss = losses(logits, rows, truth[labeled["index"]], probs[unlabeled["index"]])  # type: ignore[index]
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -114,9 +153,11 @@ def by_hand(state: State, arrays: list[dict[str, object]]) -> Callable[[int], No
     return loop
 
 
-def compare(title: str, state: State, arrays: list[dict[str, object]], count: int) -> None:
+def compare(
+    title: str, losses: Callable[..., Tensor], prepared: tuple[State, list[dict[str, object]]], count: int
+) -> None:
     """Medians over alternating rounds."""
-    loops = {"engine": engine(state, arrays), "by hand": by_hand(state, arrays)}
+    loops = {"engine": engine(*prepared), "by hand": by_hand(*prepared, losses)}
     times: dict[str, list[float]] = {name: [] for name in loops}
     for turn in range(ROUNDS + 1):
         for name, loop in loops.items():
@@ -132,28 +173,14 @@ def compare(title: str, state: State, arrays: list[dict[str, object]], count: in
 
 
 def main() -> None:
+    """Both comparisons."""
     torch.set_num_threads(1)
     with determinism(True), tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "null.py").write_text(NULL)
-        null = Path(folder) / "null.toml"
-        base = "noisy_student.toml"
-        null.write_text(f'extends = "{base}"\nbatch = {{ labeled = 1, unlabeled = 1 }}\n')
-        text = load(base)
-        names = {name: False for name in ("dropout", "stochastic_depth") if name in str(text.table)}
-        overrides = {f"noise.{name}.enabled": value for name, value in names.items()}
-        recipe = null_recipe(Path(folder), overrides)
-        compare("null model", *prepare(recipe, overrides), count=200)
-        compare("default recipe", *prepare(base, {}), count=8)
-
-
-def null_recipe(folder: Path, _: dict[str, bool]) -> Path:
-    """The default recipe around a model that computes nothing."""
-    path = folder / "null.toml"
-    path.write_text(
-        'extends = "noisy_student.toml"\nbatch = { labeled = 1, unlabeled = 1 }\n'
-        '[model]\nuse = "./null.py:Model"\nsize = 8\n'
-    )
-    return path
+        recipe = Path(folder) / "null.toml"
+        recipe.write_text(NULL_RECIPE)
+        compare("null model", means, prepare(recipe), count=200)
+        compare("default recipe", cross_entropies, prepare("noisy_student"), count=6)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,11 @@ def cross_entropy(logits: Tensor, probs: Tensor, weight: Tensor) -> Tensor:
     return functional.cross_entropy(logits, probs.detach(), reduction="none") * weight.detach()
 
 
+def joined(parts: list[Tensor]) -> Tensor:
+    """All rows; one part stays as it is, as `cat` would copy it."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
 @dataclass(eq=False, kw_only=True)
 class CrossEntropy:
     """Cross-entropy between a stream's targets and the student, over all rows of the views of `on`.
@@ -48,11 +53,11 @@ class CrossEntropy:
     @hookimpl
     def loss(self, step: Step, forward: Forward, on: tuple[str, ...]) -> LossTerm:
         """One term over all views of `on`."""
-        logits = torch.cat([forward(view).logits for view in on])
         targets = [step.batch_of(view).targets_of(view, truth=self.to == "truth") for view in on]
-        probs = torch.cat([target.probs for target in targets])
+        probs = joined([target.probs for target in targets])
         probs = smooth_hard(probs, self.label_smoothing) if self.label_smoothing else probs
-        rows = cross_entropy(logits, probs, torch.cat([target.weight for target in targets]))
+        logits = joined([forward(view).logits for view in on])
+        rows = cross_entropy(logits, probs, joined([target.weight for target in targets]))
         return LossTerm(global_mean(rows) * self._ratio(step, on), self.weight)
 
     def _ratio(self, step: Step, on: tuple[str, ...]) -> float:
