@@ -136,18 +136,14 @@ class Batch:
     classes: int = 0  # K
 
     def targets_of(self, view: str, truth: bool = False) -> Targets:
-        """What a model should predict on a view: its own targets, else the batch's pseudo-labels, else the truth.
-
-        `truth` skips the pseudo-labels: for a labeled stream that is labeled by a teacher as well.
-        """
+        """What to predict on a view: its own targets, else the batch's pseudo-labels (skipped for `truth`), else truth."""
         targets = self.views[view].targets or (None if truth else self.targets)
         if targets is not None:
             return targets
         if self.truth is None:
-            raise LookupError(f"the {self.stream} stream has no targets: nothing labels it")
-        # `one_hot` looks for the largest label at every call, which takes longer than all the rest here.
-        probs = torch.zeros(len(self.truth), self.classes, device=self.truth.device)
-        return Targets.of(self.index, probs.scatter_(1, self.truth[:, None], 1.0))
+            raise LookupError(f"nothing labels the {self.stream} stream")
+        empty = torch.zeros(len(self.truth), self.classes, device=self.truth.device)
+        return Targets.of(self.index, empty.scatter_(1, self.truth[:, None], 1.0))  # `one_hot` would search a maximum
 
 
 @dataclass(eq=False)
