@@ -129,6 +129,11 @@ class Hooks:
         """What noise plugins ask of the model's builder."""
         return self._merge("model_kwargs", generation=generation)
 
+    def asks_for(self, name: str, generation: int = 0) -> str | None:
+        """The plugin that sets an argument of the model's builder."""
+        answers = self._collect("model_kwargs", dict, generation=generation)
+        return next((call.entry.name for call, answer in answers if name in answer), None)
+
     def extend_model(self, student: nn.Module) -> dict[str, nn.Module]:
         """Heads by name."""
         return self._merge("extend_model", student=student)

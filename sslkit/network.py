@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from .errors import PluginError, RecipeError, SslkitError
 from .hooks import Hooks
+from .recipe.message import did_you_mean
 from .recipe.model import Generation, ModelTable
 from .types import Facts, Outputs
 
@@ -69,6 +71,15 @@ class Network(nn.Module):
         self._mode = None
         super().train(mode)
         return self
+
+    def group_matcher(self, coarse: bool = False) -> Callable[[str], int]:
+        """The model's layers by the names of parameters here, as timm's layer decay asks; heads go with the last."""
+        from timm.models import group_parameters
+
+        matcher = getattr(self.model, "group_matcher", None)
+        layers = group_parameters(self.model, matcher(coarse=coarse), reverse=True) if matcher else {}
+        last = max(layers.values(), default=0)
+        return lambda name: layers.get(name.removeprefix("model."), last)
 
     def no_weight_decay(self) -> set[str]:
         """Parameters that the model keeps from decay, by their names here."""
@@ -131,27 +142,25 @@ def timm_model(table: ModelTable, kwargs: dict[str, Any], hooks: Hooks) -> nn.Mo
         model: nn.Module = timm.create_model(table.name, pretrained=table.pretrained, **kwargs)
     except TypeError as error:
         refused = next((name for name in kwargs if f"'{name}'" in str(error)), None)
-        owner = next((e.name for e in hooks.entries if refused in kwargs_of(e.plugin)), "[model] options")
         if refused is None:
-            raise
+            raise RecipeError(f"[model] {table.name}: timm refuses it ({error})") from error
+        owner = hooks.asks_for(refused)
+        way = f"leave `{owner}` out (enabled = false)" if owner else "leave it out"
         raise RecipeError(
-            f"[model] {table.name}: takes no `{refused}`, which `{owner}` sets; choose another model, "
-            f"or leave `{owner}` out (enabled = false)"
+            f"[model] {table.name}: takes no `{refused}`, which `{owner or '[model] options'}` sets; "
+            f"choose another model, or {way}"
         ) from error
     except Exception as error:
+        if not timm.is_model(table.name) and ":" not in table.name:  # a colon: of some hub, as timm writes it
+            hint = did_you_mean(table.name.partition(".")[0], timm.list_models())
+            raise RecipeError(f"[model]: timm has no model `{table.name}`. {hint}".rstrip()) from error
         if not table.pretrained:
-            raise
+            raise RecipeError(f"[model] {table.name}: timm refuses it ({type(error).__name__}: {error})") from error
         raise RecipeError(
             f"[model] {table.name}: its published weights could not be fetched ({type(error).__name__}: {error}). "
             'Without a network, name a file instead: weights = "model.safetensors"'
         ) from error
     return model
-
-
-def kwargs_of(plugin: Any) -> dict[str, Any]:
-    """What one noise plugin asks of the builder."""
-    answer: dict[str, Any] = plugin.model_kwargs(0) if hasattr(plugin, "model_kwargs") else {}
-    return answer
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from .checkpoint import load_optimizer_state, optimizer_state
-from .errors import RecipeError
+from .errors import RecipeError, RunError
 from .forward import Forward, Models, plan_passes
 from .hooks import Hooks
 from .network import Network, build_network, image_size
@@ -107,6 +107,9 @@ class State:
     def optimize(self, terms: list[LossTerm]) -> None:
         """Move the student down the weighted sum of its losses."""
         total: Tensor = sum(term.value * term.weight for term in terms)  # type: ignore[assignment]
+        if not total.requires_grad:
+            names = ", ".join(f"`{term.name}`" for term in terms)
+            raise RunError(f"generation {self.cfg.index}, step {self.step}: {names}: no loss has a gradient for the student")
         self.optimizer.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
         if clip := self.cfg.optimizer.clip:
