@@ -13,6 +13,6 @@ def global_mean(values: Tensor) -> Tensor:
     """
     if not (distributed.is_available() and distributed.is_initialized()):
         return values.mean()
-    count = torch.tensor(float(values.numel()), device=values.device)
+    count = torch.tensor(values.numel(), device=values.device)  # an integer: exact, whatever the values' precision
     distributed.all_reduce(count)
-    return values.sum() * (distributed.get_world_size() / count)
+    return values.sum() * distributed.get_world_size() / count

@@ -186,6 +186,7 @@ def _see(state: State, term: LossTerm, gradients: list[Any], seen: TermProbe) ->
         parameter.grad = gradient
     seen.value = max(seen.value, abs(term.value.item()))
     seen.gradient = max([seen.gradient] + [g.norm().item() for g in gradients if g is not None])
+    state.optimizer.state.clear()  # another loss's momentum must not pass for this one's
     state.optimizer.step()
     seen.moved = seen.moved or (any(g is not None for g in gradients) and _moved(state, before))
     with torch.no_grad():
