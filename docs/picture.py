@@ -1,6 +1,6 @@
 """Writes docs/run.svg: what a finished run prints at its end, as a terminal shows it.
 
-    python docs/picture.py runs/noisy_student
+python docs/picture.py runs/noisy_student
 """
 
 from __future__ import annotations

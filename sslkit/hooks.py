@@ -4,6 +4,9 @@ Nothing else sees pluggy. It registers, validates names and signatures and knows
 made here, because each plugin gets randomness of its own and an error must name its plugin.
 """
 
+# mypy: disable-error-code="no-any-return"
+# What a hook answers was checked when it came.
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
@@ -104,9 +107,9 @@ class Hooks:
                 value = answer
         return value
 
-    def implements(self, hook: str, timing: str | None = None) -> bool:
-        """Whether any plugin answers a hook (of one label timing)."""
-        return any(timing is None or call.entry.when in (None, timing) for call in self._calls[hook])
+    def implements(self, hook: str) -> bool:
+        """Whether any plugin answers a hook."""
+        return bool(self._calls[hook])
 
     # One method per hook, in the order of the loop ----------------------------------------------------------------
 
@@ -117,13 +120,11 @@ class Hooks:
 
     def open_data(self, progress: Progress) -> Data:
         """The recipe's data."""
-        data: Data = self._slot("open_data", Data, progress=progress)
-        return data
+        return self._slot("open_data", Data, progress=progress)
 
     def build_model(self, facts: Facts, kwargs: dict[str, Any]) -> nn.Module | None:
         """A model plugin's module, if there is one."""
-        module: nn.Module | None = self._slot("build_model", nn.Module, facts=facts, kwargs=kwargs)
-        return module
+        return self._slot("build_model", nn.Module, facts=facts, kwargs=kwargs)
 
     def model_kwargs(self, generation: int) -> dict[str, Any]:
         """What noise plugins ask of the model's builder."""
@@ -159,10 +160,7 @@ class Hooks:
 
     def perturb_batch(self, images: Tensor, view: ViewSpec, progress: Progress) -> Tensor:
         """Images of one view after every plugin on it."""
-        result: Tensor = self._fold(
-            "perturb_batch", "images", images, lambda e: view.name in e.on, view=view, progress=progress
-        )
-        return result
+        return self._fold("perturb_batch", "images", images, lambda e: view.name in e.on, view=view, progress=progress)
 
     def mix(self, step: Step) -> Step:
         """The step after mixing."""
@@ -175,17 +173,15 @@ class Hooks:
 
     def average(self, student: nn.Module) -> nn.Module | None:
         """The student's moving average, if one is kept."""
-        module: nn.Module | None = self._slot("average", (nn.Module, type(None)), student=student)
-        return module
+        return self._slot("average", (nn.Module, type(None)), student=student)
 
     def make_teacher(
         self, timing: str, student: nn.Module, average: nn.Module | None, previous: nn.Module | None
     ) -> nn.Module | None:
         """Who labels at this timing; None in a first generation without a predecessor."""
-        module: nn.Module | None = self._slot(
+        return self._slot(
             "make_teacher", (nn.Module, type(None)), timing=timing, student=student, average=average, previous=previous
         )
-        return module
 
     def label(self, timing: str, batch: Batch, forward: Forward, progress: Progress) -> Targets:
         """Fresh targets of a batch."""
@@ -214,8 +210,7 @@ class Hooks:
 
     def revise_labeled(self, labeled: Labeled, stored: Targets | None, progress: Progress) -> Labeled:
         """The labeled stream's rows."""
-        result: Labeled = self._fold("revise_labeled", "labeled", labeled, stored=stored, progress=progress)
-        return result
+        return self._fold("revise_labeled", "labeled", labeled, stored=stored, progress=progress)
 
     def loss(self, step: Step, forward: Forward) -> list[LossTerm]:
         """Every term, named. A loss waits for its views: those of a stream that is off are not called."""
@@ -231,8 +226,7 @@ class Hooks:
 
     def decide(self, outputs: Outputs) -> Tensor:
         """The logits that evaluation and labeling use."""
-        logits: Tensor = self._fold("decide", "logits", outputs.logits, outputs=outputs)
-        return logits
+        return self._fold("decide", "logits", outputs.logits, outputs=outputs)
 
     def schedule(self, progress: Progress) -> float:
         """Set every scheduled field to its value now; answer the learning rate's factor."""
@@ -250,15 +244,11 @@ class Hooks:
 
     def trainables(self, student: nn.Module, facts: Facts) -> dict[str, nn.Module]:
         """Further models of a step of another shape."""
-        models: dict[str, nn.Module] = self._slot("trainables", dict, {}, student=student, facts=facts)
-        return models
+        return self._slot("trainables", dict, {}, student=student, facts=facts)
 
     def train_step(self, step: Step, forward: Forward, state: Any) -> list[LossTerm] | None:
         """A step of another shape, if the recipe has one."""
-        terms: list[LossTerm] | None = self._slot(
-            "train_step", list, step=step, forward=forward, state=state, progress=step.progress
-        )
-        return terms
+        return self._slot("train_step", list, step=step, forward=forward, state=state, progress=step.progress)
 
     def after_step(
         self, step: Step, forward: Forward, student: nn.Module, average: nn.Module | None, teacher: nn.Module | None

@@ -192,7 +192,6 @@ def load_steps(streams: list[StreamLoader], start: int, stop: int, workers: int)
                 sampler=range(start, stop),
                 num_workers=workers,
                 prefetch_factor=8,
-                collate_fn=_as_is,
                 worker_init_fn=_start_worker,
             )
         )
@@ -205,10 +204,6 @@ def load_steps(streams: list[StreamLoader], start: int, stop: int, workers: int)
         # Ends the workers now. In an error's traceback they would live on until garbage collection, which takes the
         # queue of their orders apart before it tells them to stop: each would keep the process waiting for seconds.
         del loaded
-
-
-def _as_is(step: Any) -> Any:
-    return step
 
 
 def _start_worker(_: int) -> None:

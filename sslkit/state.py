@@ -109,7 +109,9 @@ class State:
         total: Tensor = sum(term.value * term.weight for term in terms)  # type: ignore[assignment]
         if not total.requires_grad:
             names = ", ".join(f"`{term.name}`" for term in terms)
-            raise RunError(f"generation {self.cfg.index}, step {self.step}: {names}: no loss has a gradient for the student")
+            raise RunError(
+                f"generation {self.cfg.index}, step {self.step}: {names}: no loss has a gradient for the student"
+            )
         self.optimizer.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
         if clip := self.cfg.optimizer.clip:

@@ -141,7 +141,7 @@ class Batch:
         if targets is not None:
             return targets
         if self.truth is None:
-            raise LookupError(f"nothing labels the {self.stream} stream")
+            raise LookupError(f"the {self.stream} stream has no targets: nothing labels it")
         empty = torch.zeros(len(self.truth), self.classes, device=self.truth.device)
         return Targets.of(self.index, empty.scatter_(1, self.truth[:, None], 1.0))  # `one_hot` would search a maximum
 

@@ -139,7 +139,7 @@ def answers(network, noise, steps=(3, 3), batch_norm=None):
         step = a_step()
         step.progress = Progress(5, 1, number, 10)
         plan = [PassTable(views=["labeled"], noise=noise, batch_norm=batch_norm, write_stats=False)]
-        torch.rand(3)  # what was drawn before decides nothing
+        torch.rand(3 + len(found))  # what was drawn before decides nothing
         found.append(forward_of(Models(network), plan, step=step)("labeled").logits)
     return found
 
