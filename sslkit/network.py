@@ -128,6 +128,24 @@ def build_network(generation: Generation, hooks: Hooks, facts: Facts, extra: dic
     return network.to(facts.device).to(memory_format=torch.channels_last)
 
 
+def check_names(generations: list[Generation]) -> None:
+    """Refuse models and optimizers that timm does not have before anything is trained, in whichever generation."""
+    import timm
+    from timm.optim import list_optimizers  # type: ignore[attr-defined]
+
+    for cfg in generations:
+        name = cfg.model.name if cfg.model else ""
+        if name and ":" not in name and not timm.is_model(name):  # a colon: of some hub, as timm writes it
+            hint = did_you_mean(name.partition(".")[0], timm.list_models()) or "`timm.list_models()` lists all."
+            raise RecipeError(f"[model] in generation {cfg.index}: timm has no model `{name}`. {hint}")
+        known = [str(one) for one in list_optimizers()]
+        if cfg.optimizer.name not in known:
+            hint = did_you_mean(cfg.optimizer.name, known) or f"It has: {', '.join(known)}"
+            raise RecipeError(
+                f"[optimizer] in generation {cfg.index}: timm has no optimizer `{cfg.optimizer.name}`. {hint}"
+            )
+
+
 def fit_channels(values: list[float], channels: int) -> list[float]:
     """Normalisation numbers for as many channels as the images have."""
     return values if len(values) == channels else [sum(values) / len(values)] * channels
@@ -151,9 +169,6 @@ def timm_model(table: ModelTable, kwargs: dict[str, Any], hooks: Hooks) -> nn.Mo
             f"choose another model, or {way}"
         ) from error
     except Exception as error:
-        if not timm.is_model(table.name) and ":" not in table.name:  # a colon: of some hub, as timm writes it
-            hint = did_you_mean(table.name.partition(".")[0], timm.list_models())
-            raise RecipeError(f"[model]: timm has no model `{table.name}`. {hint}".rstrip()) from error
         if not table.pretrained:
             raise RecipeError(f"[model] {table.name}: timm refuses it ({type(error).__name__}: {error})") from error
         raise RecipeError(

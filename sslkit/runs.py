@@ -17,7 +17,7 @@ from .errors import Interrupted, RunError, SslkitError
 from .folder import RECIPE, Run, mixed
 from .hooks import Hooks
 from .loader import ViewMaker
-from .network import image_size, require_timm
+from .network import check_names, image_size, require_timm
 from .recipe import baseline_of, load
 from .recipe.model import CLEAN, Recipe
 from .session import Session
@@ -29,7 +29,7 @@ def new_folder(out: str | Path | None, name: str) -> Path:
     """`out`, which must be new, or `runs/NAME`, `runs/NAME-2`, ...: nothing is ever written over."""
     if out is not None:
         folder = Path(out)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if folder.exists():
             raise RunError(
                 f"{folder} exists already and is never overwritten: choose another --out, or go on with "
                 f"`sslkit run --resume {folder}`"
@@ -68,6 +68,7 @@ def run(
         raise RunError("nothing to run: name a recipe, or a run folder to resume")
     else:
         loaded = recipe if isinstance(recipe, Recipe) else load(recipe, overrides, seed)
+        check_names(loaded.generations)
         folder = new_folder(out, loaded.name)
     with stop_signals() as stop, determinism(loaded.settings.deterministic):
         return _run_in(folder, loaded, place, stop)

@@ -11,15 +11,16 @@ from rich.text import Text
 from rich.tree import Tree
 
 from ..hookspecs import hooks_of
+from .options import device_option, overrides, seed_option, set_option
 
 OFF = "off: its stream has no teacher yet"
 
 
 @click.command()
 @click.argument("recipe")
-@click.option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="Change one value of the recipe.")
-@click.option("--seed", type=click.IntRange(min=0), help="Seed of every random draw.")
-@click.option("--device", help="Where to try the losses: cpu, cuda, cuda:1, mps.")
+@set_option
+@seed_option
+@device_option
 def check(recipe: str, settings: tuple[str, ...], seed: int | None, device: str | None) -> None:
     """Validate RECIPE, print what it composes, and try every loss for a few steps.
 
@@ -28,11 +29,12 @@ def check(recipe: str, settings: tuple[str, ...], seed: int | None, device: str 
     """
     from ..environment import choose_device, determinism
     from ..errors import SslkitError
-    from ..network import require_timm
-    from ..recipe import load, parse_set
+    from ..network import check_names, require_timm
+    from ..recipe import load
 
-    loaded = load(recipe, dict(parse_set(text) for text in settings), seed)
+    loaded = load(recipe, overrides(settings), seed)
     require_timm()
+    check_names(loaded.generations)
     from ..probe import compose, probe
     from ..state import open_data
 

@@ -13,7 +13,11 @@ set_option = click.option(
     "settings",
     metavar="PATH=VALUE",
     multiple=True,
-    help="Change a key of the recipe, e.g. `--set steps=500` or `--set labeler.confidence.threshold=0.5`; repeatable.",
+    help="Change a key of the recipe, e.g. `--set labeler.confidence.threshold=0.5`; repeatable. It holds for every "
+    "generation, whatever they say of that key; `--set generation.0.steps=300` is for one.",
+)
+seed_option = click.option(
+    "--seed", type=click.IntRange(min=0), metavar="N", help="Key of every random draw, the data split included."
 )
 device_option = click.option(
     "--device", metavar="NAME", help="Where to compute: cpu, cuda, cuda:1, mps. By default a GPU if there is one."

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from .options import device_option, overrides, recipe_argument, set_option
+from .options import device_option, overrides, recipe_argument, seed_option, set_option
 
 
 @click.command()
@@ -25,9 +25,7 @@ from .options import device_option, overrides, recipe_argument, set_option
     metavar="DIR",
     help="Go on with the run in this folder, to the same result as if it had never stopped.",
 )
-@click.option(
-    "--seed", type=click.IntRange(min=0), metavar="N", help="Key of every random draw, the data split included."
-)
+@seed_option
 @device_option
 def run(
     recipe: str | None,

@@ -508,3 +508,21 @@ def test_a_model_or_optimizer_that_cannot_be_made(recipe, out, overrides, words)
 def test_every_error_is_one_that_its_reader_can_mend():
     for kind in (RunError, PluginError, DataError, RecipeError):
         assert issubclass(kind, SslkitError)
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"generation.3.model.name": "test_resnett"}, r"generation 3: timm has no model.*Did you mean `test_resnet`"),
+        ({"optimizer.name": "sgdd"}, r"timm has no optimizer `sgdd`. Did you mean `sgd`"),
+    ],
+)
+def test_names_that_timm_lacks_are_refused_before_anything_is_made(tmp_path, setting, words):
+    with pytest.raises(SslkitError, match=words):
+        sslkit.run("noisy_student", out=tmp_path / "run", overrides=setting)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_existing_folder_is_refused_even_if_empty(tmp_path):
+    with pytest.raises(SslkitError, match="never overwritten"):
+        sslkit.run("noisy_student", out=tmp_path)
