@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -33,15 +34,21 @@ def choose_device(name: str | None) -> torch.device:
     return device
 
 
+@cache
+def versions() -> dict[str, str]:
+    """The libraries that results depend on; looked up once, as nothing that is imported changes any more."""
+    packages = ("torch", "timm", "numpy", "opencv-python-headless", "albumentations")
+    return {package: version(package) for package in packages}
+
+
 def environment(device: torch.device, data: Data, recipe: Recipe) -> dict[str, Any]:
     """What the promise of equal bits depends on, beside the recipe."""
-    packages = ("torch", "timm", "numpy", "opencv-python-headless", "albumentations")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     return {
         "recipe": recipe.name,
         "sslkit": __version__,
         "python": platform.python_version(),
-        **{package: version(package) for package in packages},
+        **versions(),
         "device": f"{device.type} {name}",
         "threads": torch.get_num_threads(),
         "precision": recipe.settings.precision,
