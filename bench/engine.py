@@ -18,11 +18,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sslkit.ahead import Steps
 from sslkit.engine import train_step
 from sslkit.environment import determinism
 from sslkit.folder import Run
 from sslkit.journal import Journal
-from sslkit.loader import Steps
 from sslkit.probe import throwaway
 from sslkit.recipe import load
 from sslkit.session import Session
@@ -93,7 +93,7 @@ def prepare(source: str | Path) -> tuple[State, list[dict[str, object]]]:
     assert unlabeled is not None
     state.stored = Targets.of(torch.arange(len(unlabeled)), torch.rand(len(unlabeled), 10).softmax(1))
     steps = Steps(make_streams(state, session.data))
-    return state, [steps[i] for i in range(PREPARED)]
+    return state, [steps.make(i) for i in range(PREPARED)]
 
 
 def engine(state: State, arrays: list[dict[str, object]]) -> Callable[[int], None]:

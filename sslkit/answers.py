@@ -46,6 +46,14 @@ def check_targets(call: Call, hook: str, targets: Targets, rows: int) -> None:
             raise call.fail(hook, f"answered `{name}` with a gradient; targets are constants: detach it")
 
 
+def check_alike(call: Call, hook: str, answer: Any, value: Any) -> None:
+    """A fold answers as many rows as it got."""
+    if isinstance(value, Targets):
+        check_targets(call, hook, answer, len(value.index))
+    if isinstance(value, Tensor) and answer.shape != value.shape:
+        raise call.fail(hook, f"answered shape {tuple(answer.shape)}; {tuple(value.shape)} was expected")
+
+
 def check_terms(call: Call, hook: str, answer: Any) -> None:
     """A loss is a number that a gradient can flow from."""
     for term in answer if isinstance(answer, list) else [answer]:

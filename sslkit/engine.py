@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from .ahead import load_steps
 from .classifier import NetworkClassifier
 from .errors import RunError
 from .forward import Forward, LabelForward
 from .journal import Journal
 from .labels import pool_labels
-from .loader import load_steps
 from .recipe.model import CLEAN
 from .session import Session
 from .state import State, facts_of, fresh_state
@@ -106,9 +106,9 @@ def make_targets(state: State, step: Step, forward: Forward) -> None:
         if state.stored is not None and step.unlabeled is not None and state.cfg.settings.labels == "pool":
             step.unlabeled.targets = state.stored.rows(step.unlabeled.index).to(state.device)
         return
-    ask = LabelForward(forward, state.hooks.decide)
     for batch in step.batches:
         if batch.stream in state.cfg.settings.label_streams:
+            ask = LabelForward(forward, state.hooks.decide, batch)
             targets = state.hooks.label("step", batch, ask, step.progress)
             batch.targets = state.hooks.refine("step", targets, batch, ask, step.progress)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import signal
@@ -12,6 +13,7 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
 import torch
 
 from . import __version__
@@ -54,8 +56,19 @@ def environment(device: torch.device, data: Data, recipe: Recipe) -> dict[str, A
         "precision": recipe.settings.precision,
         "label_batch": recipe.settings.label_batch,
         "images": {name: len(images) for name, images in data.splits.items()},
-        "data": data.fingerprint(),
+        "data": fingerprint(data),
     }
+
+
+def fingerprint(data: Data) -> str:
+    """A digest over classes, ids and labeled truth: what a resumed run must find again."""
+    digest = hashlib.blake2b("\x1f".join(data.classes).encode(), digest_size=16)
+    for name, images in data.splits.items():
+        digest.update(name.encode())
+        for sample in images.ids:
+            digest.update(sample.encode("utf-8", "surrogateescape") + b"\0")
+    digest.update(np.ascontiguousarray(data.labeled.truth).tobytes())
+    return digest.hexdigest()
 
 
 @contextmanager

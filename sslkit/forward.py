@@ -12,7 +12,7 @@ from torch import Tensor
 from .network import Network
 from .randomness import key, seed_torch
 from .recipe.model import PassTable
-from .types import Outputs, Step, View
+from .types import Batch, Outputs, Step, View
 
 WAYS: dict[str, tuple[Literal["batch", "running"], bool, bool]] = {
     "student": ("batch", True, True),
@@ -109,7 +109,7 @@ class Forward:
             self._answers[view, table.model] = answer
 
     def _present(self, table: PassTable) -> list[View]:
-        views = {name: view for batch in self.step.batches for name, view in batch.views.items()}
+        views = self.step.views
         return [views[name] for name in table.views if name in views]
 
     def _autocast(self, network: Network, images: Tensor) -> Outputs:
@@ -140,11 +140,13 @@ def split_outputs(outputs: Outputs, sizes: list[int]) -> list[Outputs]:
 class LabelForward:
     """`forward` as a labeler sees it: the teacher unless it says otherwise, no gradient, the deciding head's logits."""
 
-    def __init__(self, forward: Forward, decide: Callable[[Outputs], Tensor]) -> None:
-        self.forward, self.decide = forward, decide
+    def __init__(self, forward: Forward, decide: Callable[[Outputs], Tensor], batch: Batch) -> None:
+        self.forward, self.decide, self.batch = forward, decide, batch
 
     def __call__(self, view: str | View, model: str | None = None) -> Outputs:
-        """The teacher's answer, detached."""
+        """The teacher's answer, detached. A name is of the batch that is labeled: several streams have a `clean`."""
+        if isinstance(view, str):
+            view = self.batch.views.get(view, view)
         answer = self.forward(view, model or "teacher")
         features = None if answer.features is None else answer.features.detach()
         heads = {name: head.detach() for name, head in answer.heads.items()}

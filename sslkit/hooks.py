@@ -16,7 +16,7 @@ from typing import Any
 import pluggy
 from torch import Tensor, nn
 
-from .answers import Call, check_targets, checked
+from .answers import Call, check_alike, check_targets, checked
 from .errors import RecipeError, SslkitError
 from .hookspecs import SECTIONS, AnyHooks
 from .recipe.model import Entry
@@ -36,6 +36,13 @@ from .types import (
     Transform,
     ViewSpec,
 )  # fmt: skip
+
+Where = Callable[[Entry], bool]
+
+
+def at(timing: str) -> Where:
+    """Plugins that work at a label timing."""
+    return lambda entry: entry.when in (None, timing)
 
 
 class Hooks:
@@ -63,12 +70,13 @@ class Hooks:
     # The four kinds -----------------------------------------------------------------------------------------------
 
     def _answer(self, call: Call, hook: str, arguments: dict[str, Any]) -> Any:
-        """What one plugin answers, with its own key and views."""
+        """What one plugin answers, with its own key, and those of its views that are there."""
         given = {name: arguments.get(name) for name in call.arguments}
         if "progress" in given:
             given["progress"] = replace(arguments["progress"], plugin=call.entry.name)
         if "on" in given:
-            given["on"] = arguments.get("on", call.entry.on)
+            shown = arguments.get("step") or arguments.get("batch")
+            given["on"] = tuple(view for view in call.entry.on if shown is None or view in shown.views)
         try:
             return call.function(**given)
         except SslkitError:
@@ -77,33 +85,28 @@ class Hooks:
             raise call.fail(hook, f"raised {type(error).__name__}: {error}") from error
 
     def _collect(
-        self,
-        hook: str,
-        expected: type | tuple[type, ...],
-        where: Callable[[Entry], bool] | None = None,
-        **arguments: Any,
+        self, hook: str, expected: type | tuple[type, ...], where: Where | None = None, **arguments: Any
     ) -> Iterator[tuple[Call, Any]]:
+        """Every answer, and whose it is."""
         for call in self._calls[hook]:
             if where is None or where(call.entry):
                 answer = self._answer(call, hook, arguments)
                 yield call, checked(call, hook, answer, expected)
 
-    def _slot(self, hook: str, expected: type | tuple[type, ...], default: Any = None, **arguments: Any) -> Any:
+    def _slot(
+        self, hook: str, expected: type | tuple[type, ...], default: Any = None, where: Where | None = None, **more: Any
+    ) -> Any:
         """The one answer; that there is at most one implementer was checked with the recipe."""
-        timing = arguments.pop("timing", None)
-        where = (lambda entry: entry.when in (None, timing)) if timing else None
-        for _, answer in self._collect(hook, expected, where, **arguments):
+        for _, answer in self._collect(hook, expected, where, **more):
             return answer
         return default
 
-    def _fold(self, hook: str, name: str, value: Any, where: Callable[[Entry], bool] | None = None, **more: Any) -> Any:
+    def _fold(self, hook: str, name: str, value: Any, where: Where | None = None, **more: Any) -> Any:
         """Each plugin gets the last one's answer, and answers the same kind and shape of thing."""
         for call in self._calls[hook]:
             if where is None or where(call.entry):
                 answer = checked(call, hook, self._answer(call, hook, {**more, name: value}), type(value))
-                if isinstance(value, Tensor) and answer.shape != value.shape:
-                    expected = tuple(value.shape)
-                    raise call.fail(hook, f"answered shape {tuple(answer.shape)}; {expected} was expected")
+                check_alike(call, hook, answer, value)
                 value = answer
         return value
 
@@ -164,12 +167,7 @@ class Hooks:
 
     def mix(self, step: Step) -> Step:
         """The step after mixing."""
-        for call in self._calls["mix"]:
-            on = tuple(view for view in call.entry.on if any(view in batch.views for batch in step.batches))
-            step = checked(
-                call, "mix", self._answer(call, "mix", {"step": step, "on": on, "progress": step.progress}), Step
-            )
-        return step
+        return self._fold("mix", "step", step, progress=step.progress)
 
     def average(self, student: nn.Module) -> nn.Module | None:
         """The student's moving average, if one is kept."""
@@ -179,34 +177,22 @@ class Hooks:
         self, timing: str, student: nn.Module, average: nn.Module | None, previous: nn.Module | None
     ) -> nn.Module | None:
         """Who labels at this timing; None in a first generation without a predecessor."""
-        return self._slot(
-            "make_teacher", (nn.Module, type(None)), timing=timing, student=student, average=average, previous=previous
-        )
+        models = {"student": student, "average": average, "previous": previous}
+        return self._slot("make_teacher", (nn.Module, type(None)), where=at(timing), **models)
 
     def label(self, timing: str, batch: Batch, forward: Forward, progress: Progress) -> Targets:
         """Fresh targets of a batch."""
-        for call in self._calls["label"]:
-            if call.entry.when in (None, timing):
-                on = tuple(view for view in call.entry.on if view in batch.views)
-                answer = self._answer(
-                    call, "label", {"batch": batch, "forward": forward, "progress": progress, "on": on}
-                )
-                targets: Targets = checked(call, "label", answer, Targets)
-                check_targets(call, "label", targets, len(batch.index))
-                return targets
+        answers = self._collect("label", Targets, at(timing), batch=batch, forward=forward, progress=progress)
+        for call, targets in answers:
+            check_targets(call, "label", targets, len(batch.index))
+            return targets
         raise RecipeError(f"labels are made by {timing}, but no labeler implements `label`")
 
     def refine(
         self, timing: str, targets: Targets, batch: Batch | None, forward: Forward | None, progress: Progress
     ) -> Targets:
         """Targets after every filter and refinement of this timing."""
-        for call in self._calls["refine"]:
-            if call.entry.when in (None, timing):
-                arguments = {"targets": targets, "batch": batch, "forward": forward, "progress": progress}
-                rows = len(targets.index)
-                targets = checked(call, "refine", self._answer(call, "refine", arguments), Targets)
-                check_targets(call, "refine", targets, rows)
-        return targets
+        return self._fold("refine", "targets", targets, at(timing), batch=batch, forward=forward, progress=progress)
 
     def revise_labeled(self, labeled: Labeled, stored: Targets | None, progress: Progress) -> Labeled:
         """The labeled stream's rows."""
@@ -214,9 +200,8 @@ class Hooks:
 
     def loss(self, step: Step, forward: Forward) -> list[LossTerm]:
         """Every term, named. A loss waits for its views: those of a stream that is off are not called."""
-        present = {view for batch in step.batches for view in batch.views}
+        ready: Where = lambda entry: step.views.keys() >= set(entry.on)  # noqa: E731
         terms: list[LossTerm] = []
-        ready = lambda entry: present.issuperset(entry.on)  # noqa: E731
         answers = self._collect("loss", (LossTerm, list), ready, step=step, forward=forward, progress=step.progress)
         for call, answer in answers:
             for term in answer if isinstance(answer, list) else [answer]:

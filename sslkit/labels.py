@@ -110,7 +110,7 @@ def label_pool(state: State, session: Session) -> Targets:
         batch = make_batch(
             state, "unlabeled", {"index": chunk[0][0], "position": chunk[0][0], "views": views}, progress
         )
-        ask = LabelForward(state.forward(Step(batch, None, progress), "pool"), state.hooks.decide)
+        ask = LabelForward(state.forward(Step(batch, None, progress), "pool"), state.hooks.decide, batch)
         parts.append(state.hooks.label("pool", batch, ask, progress).to(torch.device("cpu")))
         state.hooks.report("labels", state.progress, done=int(chunk[0][0][-1]) + 1, total=len(images))
         if stop := session.stop():

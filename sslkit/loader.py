@@ -5,8 +5,6 @@ So results depend neither on how many workers make them nor on where a run was s
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .errors import DataError, PluginError, SslkitError
+from .errors import PluginError, SslkitError
 from .randomness import key, numpy_generator, row_keys, uniform
 from .types import Image, Images, Transform, ViewSpec
 
@@ -143,10 +141,9 @@ class StreamLoader:
         rows = self.sampler.rows(position)
         images = self.read(rows)
         views = {view.spec.name: view(images, position) for view in self.views}
-        arrays = {"index": rows, "position": position}
         return {
-            **{name: torch.from_numpy(array) for name, array in arrays.items()},
-            # Tensors cross from a worker in shared memory, arrays would be copied through a pipe.
+            "index": torch.from_numpy(rows),
+            "position": torch.from_numpy(position),
             "views": {name: torch.from_numpy(images) for name, images in views.items()},
         }
 
@@ -161,53 +158,3 @@ class StreamLoader:
             for place, image in zip(places, source.read(index[places]), strict=True):
                 images[place] = image
         return images
-
-
-class Steps(torch.utils.data.Dataset[Any]):
-    """Step number -> its streams' rows and views, as arrays. An error travels as a value, to arrive as it was."""
-
-    def __init__(self, streams: list[StreamLoader]) -> None:
-        self.streams = streams
-
-    def __getitem__(self, step: int) -> dict[str, Any] | SslkitError:
-        """Everything one step needs from the data."""
-        try:
-            return {stream.name: stream.load(step) for stream in self.streams}
-        except SslkitError as error:
-            return error
-        except Exception as error:
-            return DataError(f"step {step} could not be read: {type(error).__name__}: {error}")
-
-
-def load_steps(streams: list[StreamLoader], start: int, stop: int, workers: int) -> Iterator[dict[str, Any]]:
-    """Steps `start` to `stop`, in order, made ahead by `workers` processes (0: in this one, when asked for)."""
-    dataset = Steps(streams)
-    if workers == 0 or stop - start < 2:
-        loaded: Iterator[Any] = (dataset[step] for step in range(start, stop))
-    else:
-        loaded = iter(
-            torch.utils.data.DataLoader(
-                dataset,
-                batch_size=None,
-                sampler=range(start, stop),
-                num_workers=workers,
-                prefetch_factor=8,
-                worker_init_fn=_start_worker,
-            )
-        )
-    try:
-        for step in loaded:
-            if isinstance(step, SslkitError):
-                raise step
-            yield step
-    finally:
-        # Ends the workers now. In an error's traceback they would live on until garbage collection, which takes the
-        # queue of their orders apart before it tells them to stop: each would keep the process waiting for seconds.
-        del loaded
-
-
-def _start_worker(_: int) -> None:
-    cv2.setNumThreads(0)
-    # Both reach a whole process group: the main process saves the run and then ends its workers itself.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)

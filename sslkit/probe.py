@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .ahead import load_steps
 from .engine import make_targets
 from .folder import Run
 from .labels import label_pool
-from .loader import load_steps
 from .network import Network, build_network, image_size
 from .randomness import key, seed_torch
 from .recipe.model import Generation, Recipe

@@ -36,7 +36,8 @@ def make_batch(state: State, stream: str, arrays: dict[str, Any], progress: Prog
         floats = to_floats(images, state.device)
         floats = state.hooks.perturb_batch(floats, state.view_spec(name, stream), progress)
         views[name] = View(name, floats)
-    return Batch(stream, arrays["index"], arrays["position"], views, classes=len(state.facts.classes))
+    index, position = arrays["index"].clone(), arrays["position"].clone()  # the loader's memory is used again
+    return Batch(stream, index, position, views, classes=len(state.facts.classes))
 
 
 def make_view(state: State, name: str, stream: str) -> ViewMaker:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -159,6 +158,11 @@ class Step:
         """The streams that are present."""
         return [self.labeled] if self.unlabeled is None else [self.labeled, self.unlabeled]
 
+    @property
+    def views(self) -> dict[str, View]:
+        """Every view, whichever stream it is of."""
+        return {name: view for batch in self.batches for name, view in batch.views.items()}
+
     def batch_of(self, view: str) -> Batch:
         """The batch that holds a view."""
         for batch in self.batches:
@@ -249,16 +253,6 @@ class Data:
         """The splits that are there, by name."""
         names = ("labeled", "unlabeled", "validation", "test")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-
-    def fingerprint(self) -> str:
-        """A digest over classes, ids and labeled truth: what a resumed run must find again."""
-        digest = hashlib.blake2b("\x1f".join(self.classes).encode(), digest_size=16)
-        for name, images in self.splits.items():
-            digest.update(name.encode())
-            for sample in images.ids:
-                digest.update(sample.encode("utf-8", "surrogateescape") + b"\0")
-        digest.update(np.ascontiguousarray(self.labeled.truth).tobytes())
-        return digest.hexdigest()
 
 
 @dataclass(eq=False)

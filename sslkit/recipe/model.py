@@ -56,7 +56,7 @@ class Settings:
     label_batch: Annotated[int, Ge(1)] = 256
     "Images in a chunk when a pool is labeled or a split evaluated."
     workers: Annotated[int, Ge(0)] = 1
-    "Processes that make views; results do not depend on their number."
+    "Processes that make views; results do not depend on their number. None is started where they cannot be forked."
     precision: Literal["float32", "bfloat16"] = "float32"
     "Arithmetic of forward passes; bfloat16 by autocast."
     deterministic: bool = True

@@ -8,10 +8,10 @@ import torch
 
 import sslkit
 from sslkit import hookimpl
+from sslkit.ahead import load_steps
 from sslkit.engine import make_targets, train_step
 from sslkit.folder import Run
 from sslkit.labels import label_pool
-from sslkit.loader import load_steps
 from sslkit.network import build_network
 from sslkit.probe import throwaway
 from sslkit.recipe.model import Entry

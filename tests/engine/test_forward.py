@@ -210,7 +210,7 @@ def test_a_teacher_that_is_the_student_answers_from_the_students_pass_detached(r
     rows_through(resnet, rows)
     models = Models(resnet, teacher=resnet)
     forward = forward_of(models, [PassTable(views=["labeled", "weak", "strong"])])
-    ask = LabelForward(forward, lambda outputs: outputs.logits)
+    ask = LabelForward(forward, lambda outputs: outputs.logits, forward.step.unlabeled)
     said = ask("weak")
     assert not said.logits.requires_grad and not said.features.requires_grad
     answer = forward("weak")
@@ -221,7 +221,7 @@ def test_a_teacher_that_is_the_student_answers_unnoised_where_no_student_pass_ha
     step, models = a_step(), Models(resnet, teacher=resnet)
     before = statistics(resnet)
     forward = forward_of(models, asked=["labeled", "strong"], step=step)
-    said = LabelForward(forward, lambda outputs: outputs.logits)("weak").logits
+    said = LabelForward(forward, lambda outputs: outputs.logits, forward.step.unlabeled)("weak").logits
     images = step.unlabeled.views["weak"].images
     assert torch.allclose(said, logits_alone(resnet, images), atol=1e-6) and same(before, statistics(resnet))
     learned = forward("weak").logits  # the same view asked of the student still gets its gradient, in its own way
@@ -256,7 +256,7 @@ def test_average_and_teacher_answer_by_their_own_weights_without_gradient(tiny, 
 def test_labels_are_made_by_the_teacher_unless_another_is_named(tiny, resnet):
     teacher = network_of(tiny("[model]\nsize = 16"), seed=8)
     forward = forward_of(Models(resnet, teacher=teacher))
-    ask = LabelForward(forward, lambda outputs: outputs.logits * 2)
+    ask = LabelForward(forward, lambda outputs: outputs.logits * 2, forward.step.unlabeled)
     assert torch.equal(ask("weak").logits, forward("weak", "teacher").logits * 2)
     assert torch.equal(ask("weak", "student").logits, forward("weak").logits.detach() * 2)
 
@@ -322,3 +322,23 @@ def test_losses_ask_by_role_within_a_real_step(shipped):
     by_average = forward("taught", "average").logits
     assert not taught.requires_grad and not by_average.requires_grad
     assert not torch.allclose(taught, by_average, atol=1e-4)  # one by its batch, as the recipe's pass says, one usually
+
+
+def test_each_stream_is_labeled_by_its_own_images_where_a_view_shows_both(tiny):
+    """`clean` is a view of every stream: a labeler that asks for it by name means the batch that it labels."""
+    text = """
+labels = "step"
+label_streams = ["labeled", "unlabeled"]
+batch = { labeled = 6, unlabeled = 6 }
+[[labeler]]
+use = "current_student"
+[[labeler]]
+use = "soft_labels"
+"""
+    bench = Bench(tiny(text))
+    step, _ = next(iter(bench.labeled_steps(1)))
+    assert {view for batch in step.batches for view in batch.views} >= {"clean"}
+    for batch in step.batches:
+        expected = logits_alone(bench.state.student, batch.views["clean"].images).softmax(1)
+        assert torch.allclose(batch.targets.raw, expected, atol=1e-6)
+    assert not torch.allclose(step.labeled.targets.raw, step.unlabeled.targets.raw, atol=1e-4)

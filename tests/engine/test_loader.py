@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sslkit import Images, hookimpl
+from sslkit.ahead import load_steps
 from sslkit.errors import DataError, PluginError, SslkitError
-from sslkit.loader import Sampler, StreamLoader, ViewMaker, load_steps, resize
+from sslkit.loader import Sampler, StreamLoader, ViewMaker, resize
 from sslkit.randomness import uniform
 from sslkit.streams import make_streams
 from sslkit.types import ViewSpec

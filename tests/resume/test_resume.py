@@ -373,7 +373,7 @@ def _checkpoint_files(run):
 def test_other_data_is_refused_and_data_in_another_order_is_said(trial, monkeypatch):
     run = trial("twin")
     assert run.kill_at("step", 5) == "killed"
-    monkeypatch.setattr(sslkit.types.Data, "fingerprint", lambda data: "other")
+    monkeypatch.setattr(sslkit.environment, "fingerprint", lambda data: "other")
     (warning,) = run.finish(but=_checkpoint_files(run))
     assert warning.startswith("data was ") and "is other" in warning
 
