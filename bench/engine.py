@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sslkit.ahead import Steps
+from sslkit.ahead import make
 from sslkit.engine import train_step
 from sslkit.environment import determinism
 from sslkit.folder import Run
@@ -92,8 +92,8 @@ def prepare(source: str | Path) -> tuple[State, list[dict[str, object]]]:
     unlabeled = session.data.unlabeled
     assert unlabeled is not None
     state.stored = Targets.of(torch.arange(len(unlabeled)), torch.rand(len(unlabeled), 10).softmax(1))
-    steps = Steps(make_streams(state, session.data))
-    return state, [steps.make(i) for i in range(PREPARED)]
+    streams = make_streams(state, session.data)
+    return state, [make(streams, i) for i in range(PREPARED)]
 
 
 def engine(state: State, arrays: list[dict[str, object]]) -> Callable[[int], None]:

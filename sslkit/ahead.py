@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import multiprocessing
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -23,46 +24,103 @@ BUDGET = 1 << 30
 FORKS = sys.platform != "darwin" and "fork" in multiprocessing.get_all_start_methods()
 """Whether workers can be forked safely. Started afresh they could import neither a plugin file beside the recipe nor a
 transform that is a lambda; without workers the same steps are made in the main process."""
+LOOK = 0.5
+"Seconds after which one who waits looks whether the other is still there."
 
 
-class Steps(torch.utils.data.Dataset[Any]):
-    """Step number -> its streams' rows and views. An error travels as a value, to arrive as it was.
+def make(streams: list[StreamLoader], step: int) -> dict[str, Any]:
+    """One step's rows and views, by stream. Whatever goes wrong is an `SslkitError`."""
+    try:
+        return {stream.name: stream.load(step) for stream in streams}
+    except SslkitError:
+        raise
+    except Exception as error:
+        raise DataError(f"step {step} could not be read: {type(error).__name__}: {error}") from error
 
-    Workers make a step into a slot of memory that all processes share, and send its number. To send tensors, torch asks
-    the worker for a file descriptor of each, and the worker answers when it next lets go of its interpreter: up to 5 ms
-    for a step that had long been made.
+
+def load_steps(streams: list[StreamLoader], start: int, stop: int, workers: int) -> Iterator[dict[str, Any]]:
+    """Steps `start` to `stop`, in order, made ahead by `workers` processes (0: in this one, when asked for).
+
+    What a step holds may be overwritten once the next one is asked for.
+    """
+    if workers == 0 or stop - start < 2 or not FORKS:
+        yield from (make(streams, step) for step in range(start, stop))
+        return
+    first = make(streams, start)  # in this process: it says how much room a step takes
+    size = sum(tensor.nbytes for tensor in tensors(first))
+    slots = min(AHEAD, max(1, BUDGET // (size * workers))) + 1  # one more, which the model is at
+    crew = [Worker(streams, range(start + 1 + i, stop, workers), first, slots) for i in range(workers)]
+    try:
+        yield first
+        for step in range(start + 1, stop):
+            worker = crew[(step - start - 1) % workers]
+            yield worker.take(step)
+            worker.free.release()
+    finally:
+        for worker in crew:
+            worker.process.kill()  # at once, even one that hangs; nothing of it is needed any more
+            worker.process.join()
+
+
+class Worker:
+    """A process that makes some of the steps, each into a slot of shared memory.
+
+    Semaphores are all that passes for a step: torch's DataLoader sends tensors by threads of both processes, and where
+    the model keeps every core busy, each change from thread to thread costs the main process up to 5 ms.
     """
 
-    def __init__(self, streams: list[StreamLoader]) -> None:
-        self.streams = streams
-        self.slots, self.memory = 0, dict[str, Any]()
-
-    def make(self, step: int) -> dict[str, Any] | SslkitError:
-        """Everything one step needs from the data."""
-        try:
-            return {stream.name: stream.load(step) for stream in self.streams}
-        except SslkitError as error:
-            return error
-        except Exception as error:
-            return DataError(f"step {step} could not be read: {type(error).__name__}: {error}")
-
-    def share(self, like: dict[str, Any], slots: int) -> None:
-        """Memory for as many steps like this one as are on their way at once."""
-        self.slots = slots
+    def __init__(self, streams: list[StreamLoader], steps: range, like: dict[str, Any], slots: int) -> None:
+        context = multiprocessing.get_context("fork")
+        self.streams, self.steps, self.slots = streams, steps, slots
+        self.free, self.ready = context.Semaphore(slots), context.Semaphore(0)
         self.memory = each(like, lambda tensor: shared(tensor, slots))
+        self.errors, self.tell = context.Pipe(duplex=False)
+        self.process = context.Process(target=self.work, args=(os.getpid(),), daemon=True)
+        self.process.start()
 
-    def __getitem__(self, step: int) -> int | SslkitError:
-        """Make a step into its slot."""
-        made = self.make(step)
-        if isinstance(made, SslkitError):
-            return made
-        for slot, tensor in zip(tensors(self.read(step)), tensors(made), strict=True):
-            slot.copy_(tensor)
-        return step
+    def slot(self, step: int) -> dict[str, Any]:
+        """Where a step is kept."""
+        number = self.steps.index(step) % self.slots
+        return each(self.memory, lambda tensor: tensor[number])
 
-    def read(self, step: int) -> dict[str, Any]:
-        """A step's slot."""
-        return each(self.memory, lambda tensor: tensor[step % self.slots])
+    def work(self, parent: int) -> None:
+        """In the worker: make each step as soon as a slot is free, until there is an error, or nobody to make them for."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it reaches the whole group; the main process says what happens
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if hasattr(os, "SCHED_BATCH"):  # woken for a free slot, it must not take the core of the model that freed it
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        cv2.setNumThreads(0)
+        torch.set_num_threads(1)
+        for step in self.steps:
+            while not self.free.acquire(timeout=LOOK):
+                if os.getppid() != parent:
+                    return
+            try:
+                made = make(self.streams, step)
+            except SslkitError as error:
+                self.tell.send(error)
+                return
+            for slot, tensor in zip(tensors(self.slot(step)), tensors(made), strict=True):
+                slot.copy_(tensor)
+            self.ready.release()
+
+    def take(self, step: int) -> dict[str, Any]:
+        """In the main process: the next step, as soon as it is there."""
+        while not self.ready.acquire(block=(alive := self.process.is_alive()), timeout=LOOK):
+            if not alive:
+                return self.without(step)
+        return self.slot(step)
+
+    def without(self, step: int) -> dict[str, Any]:
+        """A step that a worker, which has ended, did not make."""
+        if self.errors.poll():
+            raise self.errors.recv()
+        if self.process.exitcode == -signal.SIGTERM:  # so was the main process, which saves itself after this step
+            return make(self.streams, step)
+        raise DataError(
+            f"step {step}: a data worker ended with exit code {self.process.exitcode} (-9: killed, perhaps for want of "
+            "memory). Smaller batches take less; workers = 0 makes views in the main process"
+        )
 
 
 def each(tree: dict[str, Any], change: Callable[[Tensor], Tensor]) -> dict[str, Any]:
@@ -79,46 +137,3 @@ def tensors(tree: dict[str, Any]) -> Iterator[Tensor]:
 def shared(tensor: Tensor, slots: int) -> Tensor:
     """Room for `slots` such tensors in memory that forked processes share; unlike /dev/shm, nothing limits it."""
     return torch.frombuffer(mmap.mmap(-1, slots * tensor.nbytes), dtype=tensor.dtype).view(slots, *tensor.shape)
-
-
-def load_steps(streams: list[StreamLoader], start: int, stop: int, workers: int) -> Iterator[dict[str, Any]]:
-    """Steps `start` to `stop`, in order, made ahead by `workers` processes (0: in this one, when asked for).
-
-    What a step holds may be overwritten once the next one is asked for.
-    """
-    steps = Steps(streams)
-    if workers == 0 or stop - start < 2 or not FORKS:
-        yield from (raised(steps.make(step)) for step in range(start, stop))
-        return
-    first = raised(steps.make(start))  # in this process: it says how much room a step takes
-    size = sum(tensor.nbytes for tensor in tensors(first))
-    ahead = min(AHEAD, max(1, BUDGET // (size * workers)))
-    steps.share(first, ahead * workers + 1)  # those under way, and the one in use
-    numbers = iter(
-        torch.utils.data.DataLoader(
-            steps, batch_size=None, sampler=range(start + 1, stop), num_workers=workers, prefetch_factor=ahead,
-            worker_init_fn=_start_worker, multiprocessing_context="fork",
-        )
-    )  # fmt: skip
-    try:
-        yield first
-        for number in numbers:
-            yield steps.read(raised(number))
-    finally:
-        # Ends the workers now. In an error's traceback they would live on until garbage collection, which takes the
-        # queue of their orders apart before it tells them to stop: each would keep the process waiting for seconds.
-        del numbers
-
-
-def raised(answer: Any) -> Any:
-    """What was made; an error is raised."""
-    if isinstance(answer, SslkitError):
-        raise answer
-    return answer
-
-
-def _start_worker(_: int) -> None:
-    cv2.setNumThreads(0)
-    # Both reach a whole process group: the main process saves the run and then ends its workers itself.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)

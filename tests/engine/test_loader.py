@@ -1,7 +1,11 @@
 """The loader: which rows are drawn, how they are keyed, and that neither workers nor interruptions show."""
 
 import multiprocessing
+import os
+import signal
+import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +14,7 @@ from driving import Bench, added, entry
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import sslkit.ahead
 from sslkit import Images, hookimpl
 from sslkit.ahead import load_steps
 from sslkit.errors import DataError, PluginError, SslkitError
@@ -206,6 +211,98 @@ def test_workers_end_where_nobody_waits_for_the_rest():
     assert len(multiprocessing.active_children()) == 2
     steps.close()
     assert multiprocessing.active_children() == []
+
+
+def numbered(images, keys):
+    """Images that tell which draw they are."""
+    return np.broadcast_to((keys % 251).astype(np.uint8)[:, None, None, None], images.shape).copy()
+
+
+def many(workers, each=lambda number: None, count=60):
+    steps = []
+    for number, step in enumerate(load_steps(stream_of(grey, [("fog.0", numbered)]), 0, count, workers)):
+        part = step["labeled"]
+        steps.append((part["index"].tolist(), part["position"].tolist(), part["views"]["weak"].clone()))
+        each(number)
+    return steps
+
+
+def alike(one, other):
+    pairs = zip(one, other, strict=True)
+    return all(a[:2] == b[:2] and torch.equal(a[2], b[2]) for a, b in pairs)
+
+
+@pytest.mark.parametrize("ahead, budget", [(8, 1 << 30), (1, 1 << 30), (8, 1)])
+def test_memory_that_is_used_again_and_again_holds_the_right_step(monkeypatch, ahead, budget):
+    alone = many(0)
+    monkeypatch.setattr(sslkit.ahead, "AHEAD", ahead)
+    monkeypatch.setattr(sslkit.ahead, "BUDGET", budget)
+    assert alike(alone, many(1)) and alike(alone, many(3))
+    assert len({images.numpy().tobytes() for _, _, images in alone}) == 60
+
+
+def test_what_is_made_ahead_fits_the_budget(monkeypatch):
+    asked = []
+    shared = sslkit.ahead.shared
+    monkeypatch.setattr(sslkit.ahead, "shared", lambda tensor, slots: asked.append(slots) or shared(tensor, slots))
+    size = 4 * 8 * 8 * 3 + 2 * 4 * 8  # four images, their rows and positions
+    monkeypatch.setattr(sslkit.ahead, "BUDGET", 3 * 2 * size)
+    many(2, count=4)
+    assert set(asked) == {3 + 1}  # three steps ahead for each of two workers, and the one in use
+
+
+def test_without_forks_the_main_process_makes_the_same_steps(monkeypatch):
+    expected = many(2)
+    monkeypatch.setattr(sslkit.ahead, "FORKS", False)
+    monkeypatch.setattr(sslkit.ahead, "Worker", None)
+    assert alike(expected, many(2))
+
+
+def test_a_worker_that_is_killed_is_said():
+    def kill(number):
+        if number == 2:
+            for worker in multiprocessing.active_children():
+                worker.kill()
+
+    with pytest.raises(DataError, match=r"step \d+: a data worker ended with exit code -9 .*workers = 0"):
+        many(2, kill)
+    assert multiprocessing.active_children() == []
+
+
+def test_where_the_whole_group_is_asked_to_stop_steps_still_come():
+    """SIGTERM ends the workers; the main process makes what it still needs, and saves itself when its step is done."""
+
+    def end(number):
+        if number == 2:
+            for worker in multiprocessing.active_children():
+                worker.terminate()
+
+    assert alike(many(0), many(2, end))
+
+
+def test_workers_end_with_a_main_process_that_was_killed(tmp_path):
+    def main():
+        steps = load_steps(stream_of(grey), 0, 1000, 2)
+        next(steps)
+        (tmp_path / "workers").write_text(" ".join(str(child.pid) for child in multiprocessing.active_children()))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    context = multiprocessing.get_context("fork")
+    child = context.Process(target=main)
+    child.start()
+    child.join()
+    workers = [int(pid) for pid in (tmp_path / "workers").read_text().split()]
+    assert child.exitcode == -signal.SIGKILL and len(workers) == 2
+    while any(alive(pid) for pid in workers):
+        time.sleep(0.05)
+
+
+def alive(pid):
+    """Whether a process runs; one that ended and that nobody has asked for counts as ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 @pytest.mark.parametrize(

@@ -356,12 +356,13 @@ def test_other_threads_and_versions_are_said(trial, monkeypatch):
     run = trial("twin")
     assert run.kill_at("step", 5) == "killed"
     before = newest_checkpoint(run.folder)
-    monkeypatch.setattr(sslkit.environment, "version", lambda package: "9.9")
+    others = dict.fromkeys(sslkit.environment.versions(), "9.9")
+    monkeypatch.setattr(sslkit.environment, "versions", lambda: others)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
     (newer, *_) = [harness.artifacts.load_tree(before, "state")["environment"]]
     warned = run.finish(but=["environment.json", *_checkpoint_files(run)])
-    assert [line.split()[0] for line in warned] == ["torch", "timm", "numpy", "opencv-python-headless", "albumentations",
-                                                    "threads"]  # fmt: skip
+    names = ["torch", "timm", "numpy", "opencv-python-headless", "albumentations", "scikit-learn", "threads"]
+    assert [line.split()[0] for line in warned] == names
     assert f"torch was {newer['torch']}, is 9.9: the resumed run may differ in its bits" in warned
     assert "threads was 1, is 7: the resumed run may differ in its bits" in warned
 
