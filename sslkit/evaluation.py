@@ -14,7 +14,7 @@ from .streams import make_view
 
 def make_classifier(state: State, session: Session) -> NetworkClassifier:
     """The generation's model as metrics see it."""
-    view = make_view(state, CLEAN, "evaluation")
+    view = make_view(state, state.view_spec(CLEAN, "evaluation", state.evaluated))
     rows = session.recipe.settings.label_batch
     return NetworkClassifier(state.evaluated, state.hooks.decide, view, state.device, rows)
 

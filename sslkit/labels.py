@@ -98,10 +98,10 @@ def pool_labels(state: State, session: Session, resumed: bool) -> None:
 
 def label_pool(state: State, session: Session) -> Targets:
     """Every unlabeled image seen once by the teacher, then refined as a whole."""
-    images, rows = session.data.unlabeled, session.recipe.settings.label_batch
-    assert images is not None
+    images, rows, teacher = session.data.unlabeled, session.recipe.settings.label_batch, state.teachers["pool"]
+    assert images is not None and teacher is not None
     on = [v for e in state.hooks.entries if e.section == "labeler" and e.when != "step" for v in e.on]
-    makers = [make_view(state, name, "unlabeled") for name in dict.fromkeys(on)]
+    makers = [make_view(state, state.view_spec(name, "unlabeled", teacher)) for name in dict.fromkeys(on)]
     total = -(-len(images) // rows)
     parts: list[Targets] = []
     for number, chunk in enumerate(zip(*(chunks(images, maker, rows) for maker in makers), strict=True)):

@@ -25,9 +25,10 @@ class Network(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, model: nn.Module, mean: list[float], std: list[float]) -> None:
+    def __init__(self, model: nn.Module, mean: list[float], std: list[float], image_size: int) -> None:
         super().__init__()
         self.model = model
+        self.image_size = image_size  # pixels on a side of the views that are made for it
         self.heads = nn.ModuleDict()
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
@@ -116,7 +117,7 @@ def build_network(generation: Generation, hooks: Hooks, facts: Facts, extra: dic
         fit_channels((getattr(table, key) if table else None) or list(config.get(key, default)), facts.channels)
         for key, default in (("mean", (0.5,) * 3), ("std", (0.5,) * 3))
     )
-    network = Network(model, mean, std)
+    network = Network(model, mean, std, image_size(generation))
     network.heads.update(hooks.extend_model(network))
     if table is not None:
         if table.weights:

@@ -16,7 +16,7 @@ from .forward import Forward, Models, plan_passes
 from .hooks import Hooks
 from .network import Network, build_network, image_size
 from .randomness import key, seed_torch
-from .recipe.model import CLEAN, Entry, Generation, OptimizerTable, PassTable, Recipe
+from .recipe.model import CLEAN, Entry, Generation, OptimizerTable, PassTable, Recipe, Stream
 from .types import Data, Facts, Labeled, LossTerm, Progress, Step, Targets, ViewSpec
 
 
@@ -92,17 +92,25 @@ class State:
         asked = self.asked_by("loss") + [view for table in self.passes_at_steps() for view in table.views]
         if self.label_timing:
             asked += self.asked_by("labeler")
-        specs = [self.view_spec(name, self.cfg.views[name].stream) for name in dict.fromkeys(asked) if name != CLEAN]
-        streams = self.cfg.settings.label_streams if self.label_timing and CLEAN in asked else []
-        return specs + [self.view_spec(CLEAN, stream) for stream in streams]
+        streams = self.cfg.settings.label_streams if self.label_timing else []
+        shown = [(name, s) for name in dict.fromkeys(asked) for s in self._streams_of(name, streams)]
+        return [self.view_spec(name, stream, self.consumer(name)) for name, stream in shown]
+
+    def _streams_of(self, name: str, labeled: list[Stream]) -> list[Stream]:
+        return labeled if name == CLEAN else [self.cfg.views[name].stream]
+
+    def consumer(self, view: str) -> Network:
+        """The model that a step's view is made for: the student, or a teacher where nobody else looks at it."""
+        seen = [name for table in self.plan if table.model == "student" for name in table.views]
+        return self.student if view in seen else self.teachers.get("step") or self.student
 
     def passes_at_steps(self) -> list[PassTable]:
         """The recipe's passes that training runs: a teacher's, only where it labels at each step."""
         return [table for table in self.cfg.passes if table.model == "student" or self.label_timing]
 
-    def view_spec(self, name: str, stream: str) -> ViewSpec:
-        """A view at this generation's size."""
-        return ViewSpec(name, stream, self.facts.image_size, self.facts.channels)
+    def view_spec(self, name: str, stream: str, model: Network) -> ViewSpec:
+        """A view at the size that a model takes."""
+        return ViewSpec(name, stream, model.image_size, self.facts.channels)
 
     def optimize(self, terms: list[LossTerm]) -> None:
         """Move the student down the weighted sum of its losses."""

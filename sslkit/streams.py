@@ -12,7 +12,7 @@ from .loader import Sampler, StreamLoader, ViewMaker
 from .randomness import key
 from .recipe.model import CLEAN
 from .state import State
-from .types import Batch, Data, Progress, Step, View
+from .types import Batch, Data, Progress, Step, View, ViewSpec
 
 
 def to_floats(images: Tensor, device: torch.device) -> Tensor:
@@ -34,16 +34,16 @@ def make_batch(state: State, stream: str, arrays: dict[str, Any], progress: Prog
     views = {}
     for name, images in arrays["views"].items():
         floats = to_floats(images, state.device)
-        floats = state.hooks.perturb_batch(floats, state.view_spec(name, stream), progress)
+        spec = ViewSpec(name, stream, images.shape[1], images.shape[3])
+        floats = state.hooks.perturb_batch(floats, spec, progress)
         views[name] = View(name, floats)
     index, position = arrays["index"].clone(), arrays["position"].clone()  # the loader's memory is used again
     return Batch(stream, index, position, views, classes=len(state.facts.classes))
 
 
-def make_view(state: State, name: str, stream: str) -> ViewMaker:
+def make_view(state: State, spec: ViewSpec) -> ViewMaker:
     """The maker of one view, with the transforms of the plugins on it; `clean` has none."""
-    spec = state.view_spec(name, stream)
-    transforms = state.hooks.image_transforms(spec) if name != CLEAN else []
+    transforms = state.hooks.image_transforms(spec) if spec.name != CLEAN else []
     return ViewMaker(spec, state.seed, state.cfg.index, transforms)
 
 
@@ -69,6 +69,6 @@ def make_streams(state: State, data: Data) -> list[StreamLoader]:
 def _stream(
     state: State, name: str, sources: list[Any], origin: torch.Tensor, index: torch.Tensor, batch: int, copies: Any
 ) -> StreamLoader:
-    views = [make_view(state, spec.name, name) for spec in state.views() if spec.stream == name]
+    views = [make_view(state, spec) for spec in state.views() if spec.stream == name]
     sampler = Sampler(key(state.seed, state.cfg.index, "order", name), copies)
     return StreamLoader(name, sources, origin.numpy(), index.numpy(), batch, sampler, views)

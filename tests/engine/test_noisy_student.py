@@ -401,3 +401,40 @@ def test_the_shipped_recipe_is_all_of_it():
         assert use in uses
     assert len(recipe.generations) == 4 and first.settings.labels == last.settings.labels == "pool"
     assert recipe.settings.baseline and last.settings.batch.unlabeled > last.settings.batch.labeled
+
+
+# Resolution -----------------------------------------------------------------------------------------------------------
+
+
+def seen_by(network):
+    """Sides of the images that go through a network, in order."""
+    sides = []
+    network.register_forward_hook(lambda _, arguments, __: sides.append(arguments[0].shape[-1]))
+    return sides
+
+
+def test_a_teacher_labels_at_its_own_resolution(tiny):
+    """The official code's `predict_label.py` crops to the teacher's size, whatever the student's is."""
+    recipe = edited(tiny, RECIPE, ("[[generation]]\n" * 3, "[[generation]]\n[[generation]]\nmodel.size = 16\n"))
+    teacher = network_of(recipe, 0)
+    sides = seen_by(teacher)
+    bench = Bench(recipe, 1, teacher)
+    assert set(sides) == {8}
+    expected = unnoised(teacher, whole(bench.data.unlabeled))  # digits are 8 pixels wide: nothing is resized
+    assert torch.allclose(bench.state.stored.raw, expected, atol=1e-6)
+    sides = seen_by(bench.state.student)
+    bench.train(1)
+    assert sides == [16]
+
+
+def test_a_teacher_at_each_step_gets_its_own_size_where_nobody_else_looks(tiny):
+    changes = [
+        ('labels = "pool"', 'labels = "step"'),
+        ("[[generation]]\n" * 3, "[[generation]]\n[[generation]]\nmodel.size = 16\n"),
+    ]
+    recipe = edited(tiny, RECIPE, *changes)
+    teacher = network_of(recipe, 0)
+    bench = Bench(recipe, 1, teacher)
+    sides, own = seen_by(teacher), seen_by(bench.state.student)
+    bench.train(1)
+    assert (sides, own) == ([8], [16])
