@@ -61,19 +61,28 @@ def optimizer_state(optimizer: torch.optim.Optimizer, network: nn.Module) -> dic
     """State by parameter name (an optimizer numbers them), and each group's numbers (some count steps there)."""
     names = {id(parameter): name for name, parameter in network.named_parameters()}
     state = {names[id(parameter)]: dict(values) for parameter, values in optimizer.state.items()}
-    groups = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
+    groups = [{**group, "params": [names[id(p)] for p in group["params"]]} for group in optimizer.param_groups]
     return {"state": state, "groups": groups}
 
 
-def load_optimizer_state(optimizer: torch.optim.Optimizer, network: nn.Module, saved: dict[str, Any]) -> None:
-    """Lay saved state over a fresh optimizer of the same network."""
-    parameters = dict(network.named_parameters())
+def load_optimizer_state(
+    optimizer: torch.optim.Optimizer, network: nn.Module, saved: dict[str, Any], made: list[dict[str, Any]]
+) -> None:
+    """Lay saved state over a fresh optimizer of the same network.
+
+    `made`: the groups of the saved one when it was fresh. A number in which this one differs from it stays.
+    """
+    parameters, names = dict(network.named_parameters()), {id(p): name for name, p in network.named_parameters()}
     for name, values in saved["state"].items():
         parameter = parameters[name]
         optimizer.state[parameter] = {key: _like(value, parameter) for key, value in values.items()}
-    for group, values in zip(optimizer.param_groups, saved["groups"], strict=True):
-        for key, value in values.items():
-            group[key] = tuple(value) if isinstance(group.get(key), tuple) else value
+    pairs = zip(saved["groups"], made, strict=True)
+    owners = {name: (values, was) for values, was in pairs for name in values["params"]}
+    for group in optimizer.param_groups:
+        values, was = owners.get(names[id(group["params"][0])], ({}, {}))
+        for key in values.keys() - {"params"}:
+            if group.get(key) == was.get(key):
+                group[key] = tuple(values[key]) if isinstance(group.get(key), tuple) else values[key]
 
 
 def _like(value: Any, parameter: Tensor) -> Any:

@@ -33,7 +33,7 @@ def fit(session: Session) -> dict[str, Any]:
         entry = train(state, session, saved)
         session.run.keep_model(state, entry)
         state.hooks.report("generation", state.progress, **entry)
-        last, saved = state.tree(), None
+        last, saved = state, None
     assert state is not None  # a recipe has a generation, and the last one stays to be finished again
     return session.run.finish(state, session)
 

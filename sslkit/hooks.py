@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import pluggy
 from torch import Tensor, nn
@@ -38,6 +38,7 @@ from .types import (
 )  # fmt: skip
 
 Where = Callable[[Entry], bool]
+Model = TypeVar("Model", bound=nn.Module)
 
 
 def at(timing: str) -> Where:
@@ -169,16 +170,14 @@ class Hooks:
         """The step after mixing."""
         return self._fold("mix", "step", step, progress=step.progress)
 
-    def average(self, student: nn.Module) -> nn.Module | None:
-        """The student's moving average, if one is kept."""
-        return self._slot("average", (nn.Module, type(None)), student=student)
+    def average(self, student: Model) -> Model | None:
+        """The student's moving average, if one is kept: a copy of the student."""
+        return self._slot("average", (type(student), type(None)), student=student)
 
-    def make_teacher(
-        self, timing: str, student: nn.Module, average: nn.Module | None, previous: nn.Module | None
-    ) -> nn.Module | None:
-        """Who labels at this timing; None in a first generation without a predecessor."""
+    def make_teacher(self, timing: str, student: Model, average: Model | None, previous: Model | None) -> Model | None:
+        """Who labels at this timing, a network as the student is; None in a first generation without a predecessor."""
         models = {"student": student, "average": average, "previous": previous}
-        return self._slot("make_teacher", (nn.Module, type(None)), where=at(timing), **models)
+        return self._slot("make_teacher", (type(student), type(None)), where=at(timing), **models)
 
     def label(self, timing: str, batch: Batch, forward: Forward, progress: Progress) -> Targets:
         """Fresh targets of a batch."""

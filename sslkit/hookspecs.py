@@ -3,7 +3,7 @@
     data = open_data                                       # once
     for generation in recipe:
         student = build_model(model_kwargs), extend_model  # from scratch, or from the previous generation
-        average(student), make_teacher(student, average, previous)
+        average(student), trainables(student), make_teacher(student, average, previous)
         begin                                              # every plugin; then a checkpoint's state is laid over it
         if labels are made for the whole pool:
             for chunk in the unlabeled split: label        # by the un-noised teacher, unless a pass says otherwise

@@ -157,22 +157,28 @@ class State:
         return [(timing, one) for timing, one in self.teachers.items() if one is not None and one not in known]
 
     def load_models(self, tree: dict[str, Any]) -> None:
-        """The student, its average and its optimizer."""
+        """The models that learn, and the average."""
         self.student.load_state_dict(tree["student"])
         if self.average is not None and tree["average"] is not None:
             self.average.load_state_dict(tree["average"])
-        load_optimizer_state(self.optimizer, self.student, tree["optimizer"])
-
-    def load_trainables(self, tree: dict[str, Any]) -> None:
-        """Further models and their optimizers."""
         for name, model in self.trainables.items():
             model.load_state_dict(tree["trainables"][name])
-            load_optimizer_state(self.optimizers[name], model, tree["optimizers"][name])
+
+    def load_optimizers(self, tree: dict[str, Any], table: OptimizerTable) -> None:
+        """Their optimizers' state; `table`: what made them."""
+        self._load_optimizer(self.optimizer, self.student, tree["optimizer"], table)
+        for name, model in self.trainables.items():
+            self._load_optimizer(self.optimizers[name], model, tree["optimizers"][name], table)
+
+    def _load_optimizer(self, own: torch.optim.Optimizer, model: nn.Module, saved: Any, table: OptimizerTable) -> None:
+        # What the recipe changes since (a decay, a momentum) is the new generation's; what training moves goes on.
+        was = own.param_groups if table == self.cfg.optimizer else make_optimizer(table, model).param_groups
+        load_optimizer_state(own, model, saved, [dict(group) for group in was])
 
     def load(self, tree: dict[str, Any]) -> None:
         """Everything of a tree."""
         self.load_models(tree)
-        self.load_trainables(tree)
+        self.load_optimizers(tree, self.cfg.optimizer)
         for timing, teacher in self.own_teachers():
             teacher.load_state_dict(tree["teachers"][timing])
         self.hooks.load_state(tree["plugins"], trackers=True)
@@ -210,54 +216,50 @@ def facts_of(cfg: Generation, data: Data, device: torch.device) -> Facts:
 
 
 def fresh_state(
-    cfg: Generation,
-    entries: list[Entry],
-    facts: Facts,
-    seed: int,
-    previous: Network | None,
-    last: dict[str, Any] | None,
+    cfg: Generation, entries: list[Entry], facts: Facts, seed: int, previous: Network | None, last: State | None
 ) -> State:
-    """A generation at its step 0. `previous`: the finished generation's model; `last`: its final tree."""
+    """A generation at its step 0. `previous`: the finished generation's model; `last`: all that it left."""
     hooks = Hooks(entries)
     seed_torch(key(seed, cfg.index, "model"), facts.device)
     student = build_network(cfg, hooks, facts)
-    if cfg.settings.init == "previous" and previous is not None:
-        fit_into(student, previous)
+    # Before averages and teachers are made: they may begin as copies of the student.
+    if cfg.settings.init != "scratch" and previous is not None:
+        fit_into(student, last.student if cfg.settings.init == "continue" and last else previous, cfg.settings.init)
     average = hooks.average(student)
-    optimizer = make_optimizer(cfg.optimizer, student)
-    state = State(cfg, hooks, facts, seed, student, optimizer, as_network(average), previous)
-    continued = last if cfg.settings.init == "continue" else None
-    if continued:
-        state.load_models(continued)  # before teachers are made: one may be a copy of the student
-    for timing in ("pool", "step"):
-        if cfg.settings.labels in (timing, "both"):
-            state.teachers[timing] = as_network(hooks.make_teacher(timing, student, average, previous))
+    state = State(cfg, hooks, facts, seed, student, make_optimizer(cfg.optimizer, student), average, previous)
     state.trainables = {name: model.to(facts.device) for name, model in hooks.trainables(student, facts).items()}
     state.optimizers = {name: make_optimizer(cfg.optimizer, model) for name, model in state.trainables.items()}
-    if continued:
-        state.load_trainables(continued)
+    if cfg.settings.init == "continue" and last is not None:
+        go_on(state, last)
+    for timing in ("pool", "step"):
+        if cfg.settings.labels in (timing, "both"):
+            state.teachers[timing] = hooks.make_teacher(timing, student, average, previous)
     hooks.begin(facts, state.progress)
     if last is not None:
-        hooks.load_state(last["plugins"])
+        hooks.load_state(last.hooks.state())
     return state
 
 
-def as_network(module: nn.Module | None) -> Network | None:
-    """Averages and teachers are networks: the student's copy, or an earlier one."""
-    if module is None or isinstance(module, Network):
-        return module
-    raise RecipeError(
-        f"a teacher or average is {type(module).__name__}; a copy of the student, or `previous`, was expected"
-    )
+def go_on(state: State, last: State) -> None:
+    """`init = "continue"`: with the last generation's models and optimizers."""
+    try:
+        state.load_models(last.tree())
+        state.load_optimizers(last.tree(), last.cfg.optimizer)
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise RecipeError(
+            f'generation {state.cfg.index}: `init = "continue"`, but what the generation before left does not fit '
+            f"({type(error).__name__}: {error}). Keep the name and `decay` of [optimizer], and [step], as they were; or "
+            'start from the weights alone: init = "previous"'
+        ) from error
 
 
-def fit_into(student: Network, previous: Network) -> None:
+def fit_into(student: Network, previous: Network, init: str) -> None:
     """Start from the previous generation's weights."""
     try:
         student.load_state_dict(previous.state_dict())
     except RuntimeError as error:
         raise RecipeError(
-            f'init = "previous": the previous generation\'s model does not fit this one ({error}). '
+            f'init = "{init}": the previous generation\'s model does not fit this one ({error}). '
             'Keep [model] as it was, or start from scratch: init = "scratch"'
         ) from error
 

@@ -202,7 +202,7 @@ use = "./all.py:MyMetric"
 """
 
 BUILT = ["model_kwargs {g}", "build_model ['drop_rate', 'in_chans', 'num_classes']", "extend_model"]
-STARTED = [*BUILT, "average", "make_teacher pool", "make_teacher step", "trainables", "begin {g}.0"]
+STARTED = [*BUILT, "average", "trainables", "make_teacher pool", "make_teacher step", "begin {g}.0"]
 TRAINED = [
     "revise_labeled pool {with} a pool {g}.0", "revise_labeled step {with} a pool {g}.0",
     "image_transforms seen", "image_transforms hidden",

@@ -7,6 +7,7 @@ import pytest
 import torch
 from driving import Bench, entry
 from torch import nn
+from torch.nn import Identity, Linear
 
 from sslkit import Batch, Labeled, LossTerm, Outputs, Progress, Step, Targets, View, ViewSpec, hookimpl
 from sslkit.errors import PluginError, RecipeError
@@ -197,9 +198,12 @@ GRAD = torch.full((4, 2), 0.5, requires_grad=True)
         ("labeler", "label", lambda self: targets(probs=torch.ones(4)), "of shape (4,); (4, classes) was expected", LABEL),
         ("labeler", "refine", lambda self: targets(probs=GRAD), "`probs` with a gradient; targets are constants", REFINE),
         ("labeler", "refine", lambda self: targets(weight=torch.ones(4, 1)), "`weight` of shape (4, 1); (4,) was", REFINE),
-        ("labeler", "make_teacher", lambda self: 3, "answered int; Module or nothing was expected",
-         lambda h: h.make_teacher("step", None, None, None)),
-        ("labeler", "average", lambda self: "ema", "answered str; Module or nothing was", lambda h: h.average(None)),
+        ("labeler", "make_teacher", lambda self: 3, "answered int; Identity or nothing was expected",
+         lambda h: h.make_teacher("step", Identity(), None, None)),
+        ("labeler", "make_teacher", lambda self: Linear(1, 1), "answered Linear; Identity or nothing was expected",
+         lambda h: h.make_teacher("step", Identity(), None, None)),
+        ("labeler", "average", lambda self: "ema", "answered str; Identity or nothing was",
+         lambda h: h.average(Identity())),
         ("labeler", "revise_labeled", lambda self: None, "Labeled was expected",
          lambda h: h.revise_labeled(Labeled(*[torch.arange(2)] * 3), None, NOW)),
         ("loss", "loss", lambda self: torch.tensor(1.0), "answered Tensor; LossTerm or list was expected", LOSS),

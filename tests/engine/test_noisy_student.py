@@ -1,5 +1,7 @@
 """Noisy Student (Xie et al. 2020, Algorithm 1), and the paper's variations as changes of a line or two."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from driving import CPU, Bench, LossSpy, added, entry, equal_states, network_of,
 from torch.nn.functional import cross_entropy, softmax
 
 from sslkit import Progress, hookimpl
+from sslkit.artifacts import load_tree
 from sslkit.errors import RecipeError
 from sslkit.recipe import load
 from sslkit.state import open_data
@@ -250,6 +253,59 @@ def test_init_continue_takes_student_average_and_optimizer_along(tiny, tmp_path)
         kept = before.tree()["optimizer"]["state"]
         assert momentum and all(torch.equal(m, kept[name]["momentum_buffer"]) for name, m in momentum.items())
     assert not first[0][2]
+
+
+@dataclass(eq=False)
+class First:
+    """Keeps each generation's state at its first step, before anything moves."""
+
+    seen: dict
+
+    @hookimpl
+    def train_step(self, step, forward, state):
+        if step.progress.step == 0:
+            weights = {n: t.clone() for n, t in (state.average or state.student).state_dict().items()}
+            groups = [{k: v for k, v in group.items() if k != "params"} for group in state.optimizer.param_groups]
+            self.seen[step.progress.generation] = (weights, groups, dict(state.tree()["optimizer"]["state"]))
+        terms = state.losses(step, forward)
+        state.optimize(terms)
+        return terms
+
+
+def continued(tiny, tmp_path, *lines):
+    """What two generations begin with, the second going on from the first but for these lines."""
+    seen = {}
+    text = RECIPE.replace("[[generation]]\n" * 3, '[[generation]]\n[[generation]]\ninit = "continue"\n')
+    recipe = added(tiny("\n".join([text, *lines])), entry("step", First(seen)))
+    return run(recipe, tmp_path), seen
+
+
+def test_a_continued_generation_may_change_the_optimizers_numbers(tiny, tmp_path):
+    lines = ["optimizer.weight_decay = 0.25", "optimizer.momentum = 0.5", "optimizer.rate = 0.02"]
+    _, seen = continued(tiny, tmp_path, *lines)
+    assert {(g["weight_decay"], g["momentum"], g["lr"]) for g in seen[0][1]} == {(0.0, 0.9, 0.05)}
+    assert {(g["weight_decay"], g["momentum"], g["lr"]) for g in seen[1][1]} == {(0.0, 0.5, 0.02), (0.25, 0.5, 0.02)}
+    assert seen[1][2] and not seen[0][2]  # momentum goes on
+
+
+def test_an_average_that_a_continued_generation_adds_starts_from_its_weights(tiny, tmp_path):
+    done, seen = continued(tiny, tmp_path, "[[generation.labeler]]", 'use = "moving_average"')
+    before = load_tree(done.folder / "models/generation-0", "model")["student"]
+    assert all(torch.equal(seen[1][0][name], tensor) for name, tensor in before.items())
+
+
+def test_a_head_that_a_continued_generation_adds_is_refused(tiny, tmp_path):
+    class Head:
+        @hookimpl
+        def extend_model(self, student):
+            return {"extra": torch.nn.Linear(96, 2)}
+
+    recipe = tiny(RECIPE, overrides={"init": "continue"})
+    added_later = recipe.generations[1]
+    made = added_later.entries
+    added_later.entries = lambda: [*made(), entry("loss", Head())]
+    with pytest.raises(RecipeError, match=r'^init = "continue": the previous generation\'s model does not fit'):
+        run(recipe, tmp_path)
 
 
 def test_a_bigger_student_in_the_next_generation(tiny, tmp_path):
