@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 from torch import Tensor, nn
 
 from .errors import PluginError
@@ -35,21 +38,21 @@ def checked(call: Call, hook: str, answer: Any, expected: type | tuple[type, ...
     raise call.fail(hook, f"answered {type(answer).__name__}; {names} was expected")
 
 
-def check_targets(call: Call, hook: str, targets: Targets, rows: int) -> None:
-    """Targets have one row per image, and no gradient flows through them."""
+def check_targets(call: Call, hook: str, targets: Targets, rows: int, classes: int) -> None:
+    """Targets have one row per image, a column per class, and no gradient flows through them."""
     for name in Targets.columns:
         column = getattr(targets, name)
-        if len(column) != rows or column.ndim != (2 if name in ("raw", "probs") else 1):
-            shape = f"({rows}, classes)" if name in ("raw", "probs") else f"({rows},)"
+        shape = (rows, classes) if name in ("raw", "probs") else (rows,)
+        if column.shape != shape:
             raise call.fail(hook, f"answered `{name}` of shape {tuple(column.shape)}; {shape} was expected")
         if column.requires_grad:
             raise call.fail(hook, f"answered `{name}` with a gradient; targets are constants: detach it")
 
 
 def check_alike(call: Call, hook: str, answer: Any, value: Any) -> None:
-    """A fold answers as many rows as it got."""
+    """A fold answers as many rows and columns as it got."""
     if isinstance(value, Targets):
-        check_targets(call, hook, answer, len(value.index))
+        check_targets(call, hook, answer, *value.probs.shape)
     if isinstance(value, Tensor) and answer.shape != value.shape:
         raise call.fail(hook, f"answered shape {tuple(answer.shape)}; {tuple(value.shape)} was expected")
 
@@ -72,10 +75,32 @@ def check_modules(call: Call, hook: str, answer: dict[str, Any]) -> None:
             raise call.fail(hook, f"answers `{name}`, which is {type(module).__name__}; Module was expected")
 
 
+def check_metrics(call: Call, hook: str, answer: dict[str, Any]) -> None:
+    """Metrics are written into JSON."""
+    for name, value in answer.items():
+        try:
+            json.dumps(measured(value))
+        except TypeError as error:
+            what = f"answers `{name}`, which is no number, text, or list or table of them ({error})"
+            raise call.fail(hook, what) from error
+
+
+def measured(value: Any) -> Any:
+    """A metric's value as JSON has it: tensors and arrays are numbers or lists of them, and what is no number is null."""
+    if isinstance(value, dict):
+        return {key: measured(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [measured(item) for item in value]
+    if isinstance(value, (Tensor, np.ndarray, np.generic)):
+        return measured(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 PARTS: dict[str, Callable[[Call, str, Any], None]] = {
     "loss": check_terms,
     "train_step": check_terms,
     "extend_model": check_modules,
     "trainables": check_modules,
+    "measure": check_metrics,
 }
 "What an answer of the right type must hold."

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from .errors import RunError
 
@@ -140,6 +140,16 @@ def _join(value: Any, tensors: Any) -> Any:
     if kind == "list":
         return [_join(item, tensors) for item in inner]
     return {key: _join(item, tensors) for key, item in inner.items()}
+
+
+def weights_digest(module: nn.Module) -> str:
+    """SHA-256 over a module's tensors and their names."""
+    digest = hashlib.sha256()
+    for name, tensor in module.state_dict().items():
+        digest.update(
+            name.encode() + b"\0" + tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+        )
+    return digest.hexdigest()
 
 
 def _sha256(path: Path) -> str:

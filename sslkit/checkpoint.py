@@ -76,8 +76,7 @@ def load_optimizer_state(
     for name, values in saved["state"].items():
         parameter = parameters[name]
         optimizer.state[parameter] = {key: _like(value, parameter) for key, value in values.items()}
-    pairs = zip(saved["groups"], made, strict=True)
-    owners = {name: (values, was) for values, was in pairs for name in values["params"]}
+    owners = {name: pair for pair in zip(saved["groups"], made, strict=True) for name in pair[0]["params"]}
     for group in optimizer.param_groups:
         values, was = owners.get(names[id(group["params"][0])], ({}, {}))
         for key in values.keys() - {"params"}:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import tomllib
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from . import __version__
-from .artifacts import committed, create_folder, damage, load_tree, save_tree, write_atomic
+from .artifacts import committed, create_folder, damage, load_tree, save_tree, weights_digest, write_atomic
 from .checkpoint import Checkpoints
 from .errors import Interrupted, RunError
 from .labels import load_labels
-from .network import Network, build_network
+from .network import Network, build_network, without_weights
 from .recipe import diff, dump, load
 from .recipe.model import Recipe
-from .state import State, facts_of, open_data, plugins_of
-from .types import Data, Targets
+from .state import State, plugins_of
+from .types import Facts, Targets
 
 if TYPE_CHECKING:
     from .session import Session
@@ -63,12 +64,20 @@ class Run:
         except RunError:
             return False
 
-    def recipe(self) -> Recipe:
-        """The resolved recipe that was run."""
+    def table(self) -> dict[str, Any]:
+        """The resolved recipe as it was written."""
         path = self.folder / RECIPE
         if not path.is_file():
             raise RunError(f"{self.folder} is no run folder: it has no {RECIPE}")
-        recipe = load(path)
+        try:
+            return tomllib.loads(path.read_text())
+        except ValueError as error:
+            raise RunError(f"{path} is not valid TOML ({error})") from error
+
+    def recipe(self) -> Recipe:
+        """The resolved recipe that was run, validated as it now would be."""
+        self.table()  # that this is a run folder
+        recipe = load(self.folder / RECIPE)
         with suppress(OSError, ValueError, LookupError):  # the file is called after what it is; its recipe was not
             recipe.name = json.loads((self.folder / ENVIRONMENT).read_text())["recipe"]
         return recipe
@@ -90,19 +99,22 @@ class Run:
         index = generation if generation >= 0 else finished + generation
         if not 0 <= index < finished:
             raise RunError(f"{self.folder} has {finished} finished generations; there is no generation {generation}")
-        return self.network(index, recipe, open_data(recipe), torch.device("cpu"))
+        return self.network(index, recipe, torch.device("cpu"))
 
     # What the loop asks for ---------------------------------------------------------------------------------------
 
-    def network(self, generation: int, recipe: Recipe, data: Data, device: torch.device) -> Network:
-        """A finished generation's evaluated model, from its artifact, frozen and un-noised."""
-        cfg = recipe.generations[generation]
+    def network(self, generation: int, recipe: Recipe, device: torch.device) -> Network:
+        """A finished generation's evaluated model, from its artifact alone, frozen and un-noised."""
+        cfg = without_weights(recipe.generations[generation])
         folder = self.folder / "models" / f"generation-{generation}"
         problem = damage(folder)
         if problem:
-            raise RunError(f"the model in {folder} is damaged ({problem})")
-        tree = load_tree(folder, "model")
-        network = build_network(cfg, plugins_of(cfg), facts_of(cfg, data, device))
+            raise RunError(
+                f"the model in {folder} is damaged ({problem}). It cannot be made again from what is left: "
+                "restore that folder from a copy, or start the run anew"
+            )
+        tree, card = load_tree(folder, "model"), json.loads((folder / "card.json").read_text())
+        network = build_network(cfg, plugins_of(cfg), facts_from(card["facts"], device))
         network.load_state_dict(tree["average"] or tree["student"])
         network.requires_grad_(False)
         network.set_mode(noise=False, batch_norm="running", write_stats=False)
@@ -138,12 +150,16 @@ class Run:
         return ["generation 0 has no teacher: its unlabeled stream, and losses on it, are off"]
 
     def provenance(self, state: State, session: Session) -> dict[str, Any]:
-        """Where a pool's labels come from."""
-        teacher = self.folder / "models" / f"generation-{state.cfg.index - 1}" / "checksums.json"
-        sums = json.loads(teacher.read_text()) if teacher.is_file() else {}
+        """Where a pool's labels come from: a generation's model, or weights that only the teacher has."""
+        teacher, before = state.teachers["pool"], state.cfg.index - 1
+        sums = self.folder / "models" / f"generation-{before}" / "checksums.json"
+        if teacher is not None and teacher is state.previous:
+            who = {"generation": before, "sha256": json.loads(sums.read_text())["model.safetensors"]}
+        else:
+            who = {"generation": None, "sha256": teacher and weights_digest(teacher)}
         return {
             "generation": state.cfg.index,
-            "teacher": {"generation": state.cfg.index - 1, "sha256": sums.get("model.safetensors")},
+            "teacher": who,
             "recipe": session.recipe.hash,
             "seed": state.seed,
             "sslkit": __version__,
@@ -187,8 +203,7 @@ class Run:
             save_tree(aside, "model", {"student": state.student.state_dict(), "average": average})
             if state.selected:
                 save_tree(aside, "selected", state.selected)
-            card = {**entry, "classes": list(state.facts.classes), "image_size": state.facts.image_size,
-                    "channels": state.facts.channels, "seed": state.seed}  # fmt: skip
+            card = {**entry, "facts": facts_as_json(state.facts), "seed": state.seed}
             (aside / "card.json").write_text(json.dumps(card, indent=1))
 
     def entries(self) -> list[dict[str, Any]]:
@@ -223,7 +238,7 @@ class Run:
             "baseline": session.baseline_entry,
             "seed": session.recipe.settings.seed,
             "status": status,
-            "wall_seconds": self.elapsed(session),
+            "wall_seconds": self.elapsed(session) + session.baseline_seconds,
             "recipe": session.recipe.name,
             "recipe_hash": session.recipe.hash,
         }
@@ -247,7 +262,20 @@ def mixed(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> str:
     )
 
 
-CARD_KEYS = ("classes", "image_size", "channels", "seed")
+CARD_KEYS = ("facts", "seed")
+"What a card holds beside the generation's entry in the summary."
+
+
+def facts_as_json(facts: Facts) -> dict[str, Any]:
+    """What a network is built by, but for the device."""
+    return {key: value for key, value in vars(facts).items() if key != "device"}
+
+
+def facts_from(card: dict[str, Any], device: torch.device) -> Facts:
+    """The facts that a card holds."""
+    return Facts(
+        **{**card, "classes": tuple(card["classes"]), "class_counts": tuple(card["class_counts"])}, device=device
+    )
 
 
 def role_of(folder: Path) -> str:

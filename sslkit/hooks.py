@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import pluggy
 from torch import Tensor, nn
 
-from .answers import Call, check_alike, check_targets, checked
+from .answers import Call, check_alike, check_targets, checked, measured
 from .errors import RecipeError, SslkitError
 from .hookspecs import SECTIONS, AnyHooks
 from .recipe.model import Entry
@@ -164,6 +164,7 @@ class Hooks:
 
     def perturb_batch(self, images: Tensor, view: ViewSpec, progress: Progress) -> Tensor:
         """Images of one view after every plugin on it."""
+        progress = replace(progress, scope=f"{progress.scope}/{view.stream}/{view.name}")
         return self._fold("perturb_batch", "images", images, lambda e: view.name in e.on, view=view, progress=progress)
 
     def mix(self, step: Step) -> Step:
@@ -183,7 +184,7 @@ class Hooks:
         """Fresh targets of a batch."""
         answers = self._collect("label", Targets, at(timing), batch=batch, forward=forward, progress=progress)
         for call, targets in answers:
-            check_targets(call, "label", targets, len(batch.index))
+            check_targets(call, "label", targets, len(batch.index), batch.classes)
             return targets
         raise RecipeError(f"labels are made by {timing}, but no labeler implements `label`")
 
@@ -247,7 +248,8 @@ class Hooks:
         self, model: Classifier, data: Data, stored: Targets | None, baseline: Classifier | None, progress: Progress
     ) -> dict[str, Any]:
         """Every metric's numbers."""
-        return self._merge("measure", model=model, data=data, stored=stored, baseline=baseline, progress=progress)
+        known = {"model": model, "data": data, "stored": stored, "baseline": baseline, "progress": progress}
+        return measured(self._merge("measure", **known))
 
     def report(self, kind: str, progress: Progress, **values: Any) -> None:
         """Tell every tracker."""

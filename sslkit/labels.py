@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,7 +107,7 @@ def label_pool(state: State, session: Session) -> Targets:
     parts: list[Targets] = []
     for number, chunk in enumerate(zip(*(chunks(images, maker, rows) for maker in makers), strict=True)):
         views = {maker.spec.name: made for maker, (_, made) in zip(makers, chunk, strict=True)}
-        progress = Progress(state.seed, state.cfg.index, number, total)
+        progress = Progress(state.seed, state.cfg.index, number, total, scope="pool")
         batch = make_batch(
             state, "unlabeled", {"index": chunk[0][0], "position": chunk[0][0], "views": views}, progress
         )
@@ -116,7 +117,7 @@ def label_pool(state: State, session: Session) -> Targets:
         if stop := session.stop():
             raise session.run.interrupted(stop)
     targets = Targets(*(torch.cat([getattr(part, name) for part in parts]) for name in Targets.columns))
-    return state.hooks.refine("pool", targets, None, None, state.progress)
+    return state.hooks.refine("pool", targets, None, None, replace(state.progress, scope="pool"))
 
 
 def labels_report(stored: Targets, data: Data) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from .errors import PluginError, RecipeError, SslkitError
 from .hooks import Hooks
-from .recipe.message import did_you_mean
+from .recipe import factories
+from .recipe.message import Problems
 from .recipe.model import Generation, ModelTable
 from .types import Facts, Outputs
 
@@ -25,9 +27,10 @@ class Network(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, model: nn.Module, mean: list[float], std: list[float], image_size: int) -> None:
+    def __init__(self, model: nn.Module, mean: list[float], std: list[float], image_size: int, classes: int) -> None:
         super().__init__()
         self.model = model
+        self.classes = classes
         self.image_size = image_size  # pixels on a side of the views that are made for it
         self.heads = nn.ModuleDict()
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
@@ -44,6 +47,11 @@ class Network(nn.Module):
     def forward(self, images: Tensor) -> Outputs:
         """One pass, in whichever mode the network is."""
         logits = self.model((images - self.mean) / self.std)
+        if logits.shape != (len(images), self.classes):
+            raise PluginError(
+                f"[model]: the model answered {tuple(logits.shape)} for {len(images)} images; logits of shape "
+                f"{(len(images), self.classes)} were expected"
+            )
         features, self._features = self._features, None
         if self.heads and features is None:
             raise PluginError("the model says no classifier (`get_classifier()`), so heads have nothing to read")
@@ -117,7 +125,7 @@ def build_network(generation: Generation, hooks: Hooks, facts: Facts, extra: dic
         fit_channels((getattr(table, key) if table else None) or list(config.get(key, default)), facts.channels)
         for key, default in (("mean", (0.5,) * 3), ("std", (0.5,) * 3))
     )
-    network = Network(model, mean, std, image_size(generation))
+    network = Network(model, mean, std, image_size(generation), len(facts.classes))
     network.heads.update(hooks.extend_model(network))
     if table is not None:
         if table.weights:
@@ -131,20 +139,16 @@ def build_network(generation: Generation, hooks: Hooks, facts: Facts, extra: dic
 
 def check_names(generations: list[Generation]) -> None:
     """Refuse models and optimizers that timm does not have before anything is trained, in whichever generation."""
-    import timm
-    from timm.optim import list_optimizers  # type: ignore[attr-defined]
-
+    problems = Problems()
     for cfg in generations:
-        name = cfg.model.name if cfg.model else ""
-        if name and ":" not in name and not timm.is_model(name):  # a colon: of some hub, as timm writes it
-            hint = did_you_mean(name.partition(".")[0], timm.list_models()) or "`timm.list_models()` lists all."
-            raise RecipeError(f"[model] in generation {cfg.index}: timm has no model `{name}`. {hint}")
-        known = [str(one) for one in list_optimizers()]
-        if cfg.optimizer.name not in known:
-            hint = did_you_mean(cfg.optimizer.name, known) or f"It has: {', '.join(known)}"
-            raise RecipeError(
-                f"[optimizer] in generation {cfg.index}: timm has no optimizer `{cfg.optimizer.name}`. {hint}"
-            )
+        problems.generation = cfg.index
+        factories.check_names(cfg.table, problems)
+    problems.raise_any(len(generations))
+
+
+def without_weights(cfg: Generation) -> Generation:
+    """The same network without files and downloads: for its shapes, or for weights that come from elsewhere."""
+    return cfg if cfg.model is None else replace(cfg, model=replace(cfg.model, pretrained=False, weights=None))
 
 
 def fit_channels(values: list[float], channels: int) -> list[float]:

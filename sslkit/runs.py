@@ -18,8 +18,8 @@ from .folder import RECIPE, Run, mixed
 from .hooks import Hooks
 from .loader import ViewMaker
 from .network import check_names, image_size, require_timm
-from .recipe import baseline_of, load
-from .recipe.model import CLEAN, Recipe
+from .recipe import baseline_of, load, with_overrides
+from .recipe.model import CLEAN, Recipe, hash_of
 from .session import Session
 from .state import open_data, plugins_of
 from .types import Classifier, Data, Progress, ViewSpec
@@ -67,7 +67,7 @@ def run(
     elif recipe is None:
         raise RunError("nothing to run: name a recipe, or a run folder to resume")
     else:
-        loaded = recipe if isinstance(recipe, Recipe) else load(recipe, overrides, seed)
+        loaded = _loaded(recipe, overrides, seed)
         check_names(loaded.generations)
         folder = new_folder(out, loaded.name)
     with stop_signals() as stop, determinism(loaded.settings.deterministic):
@@ -78,18 +78,27 @@ def _to_resume(folder: Path, recipe: Any, overrides: Any, seed: int | None) -> R
     """The folder's own recipe; one given beside it must be the same."""
     own = Run(folder).recipe()
     if recipe is not None or overrides or seed is not None:
-        given = load(recipe if recipe is not None else folder / RECIPE, overrides, seed)
+        given = _loaded(recipe if recipe is not None else folder / RECIPE, overrides, seed)
         if given.hash != own.hash:
             raise RunError(mixed(folder, own.table, given.table))
     return own
 
 
+def _loaded(recipe: str | Path | Recipe, overrides: dict[str, Any] | None, seed: int | None) -> Recipe:
+    """A recipe with what was said beside it."""
+    if not isinstance(recipe, Recipe):
+        return load(recipe, overrides, seed)
+    said = {**(overrides or {}), **({} if seed is None else {"seed": seed})}
+    return with_overrides(recipe, said) if said else recipe
+
+
 def _run_in(folder: Path, recipe: Recipe, device: torch.device, stop: Any, data: Data | None = None) -> Run:
     """Baseline first, as a run of its own inside: metrics may compare with it."""
     if (folder / RECIPE).exists():
-        own = Run(folder).recipe()
-        if own.hash != recipe.hash:  # a baseline of what the recipe said before it was edited
-            raise RunError(mixed(folder, own.table, recipe.table))
+        written = Run(folder).table()
+        # As it was written, digests of plugin files and weights included: those may have been edited since.
+        if hash_of(written) != recipe.hash:
+            raise RunError(mixed(folder, written, recipe.table))
         if Run(folder).finished:
             return Run(folder)
     session = open_session(folder, recipe, device, stop, data)
@@ -97,6 +106,7 @@ def _run_in(folder: Path, recipe: Recipe, device: torch.device, stop: Any, data:
         if recipe.settings.baseline:
             child = _run_in(folder / "baseline", baseline_of(recipe), device, stop, session.data)
             session.baseline_entry = child.summary["generations"][-1]
+            session.baseline_seconds = child.summary["wall_seconds"]
             session.baseline = classifier_of(child, session)
             session.began = time.perf_counter()
         fit(session)
@@ -123,7 +133,7 @@ def classifier_of(run: Run, session: Session) -> Classifier:
     """A finished run's last model as metrics see it."""
     recipe = run.recipe()
     cfg, seed = recipe.generations[-1], recipe.settings.seed
-    network = run.network(cfg.index, recipe, session.data, session.device)
+    network = run.network(cfg.index, recipe, session.device)
     view = ViewMaker(ViewSpec(CLEAN, "evaluation", image_size(cfg), session.data.channels), seed, cfg.index)
     return NetworkClassifier(network, plugins_of(cfg).decide, view, session.device, recipe.settings.label_batch)
 

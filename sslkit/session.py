@@ -25,6 +25,7 @@ class Session:
     device: torch.device
     baseline: Classifier | None = None
     baseline_entry: dict[str, Any] | None = None
+    baseline_seconds: float = 0.0
     trackers: list[Entry] = field(default_factory=list)
     stop: Callable[[], str | None] = lambda: None
     "Names the signal that asked the run to stop."
@@ -39,4 +40,4 @@ class Session:
 
     def network(self, generation: int) -> Network:
         """A finished generation's model, from its artifact."""
-        return self.run.network(generation, self.recipe, self.data, self.device)
+        return self.run.network(generation, self.recipe, self.device)

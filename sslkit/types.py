@@ -38,6 +38,7 @@ class Progress:
     step: int = 0
     steps: int = 1
     plugin: str = ""
+    scope: str = ""  # what the draws are for, where a step has several: a view, the pool's labels
 
     @property
     def fraction(self) -> float:
@@ -46,7 +47,7 @@ class Progress:
 
     def key(self, stream: str = "") -> int:
         """The 64-bit key of this plugin's draws at this step; name a `stream` to draw several times."""
-        return key(self.seed, self.generation, self.step, self.plugin, stream)
+        return key(self.seed, self.generation, self.step, self.plugin, stream, *([self.scope] if self.scope else []))
 
     def torch(self, stream: str = "", device: torch.device | str = "cpu") -> torch.Generator:
         """A torch generator for this plugin at this step."""

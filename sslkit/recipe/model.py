@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, MinLen
+
+from .places import Table
 
 LabelTiming = Literal["pool", "step", "both", "none"]
 Stream = Literal["labeled", "unlabeled"]
@@ -80,9 +82,9 @@ class ModelTable:
     "Start from a safetensors file; a path beside the recipe."
     freeze: list[str] = field(default_factory=list)
     "Parameters that stay as they are, by the start of their names."
-    mean: list[float] | None = None
+    mean: Annotated[list[float], MinLen(1)] | None = None
     "Normalisation, for each channel; by default the model's own."
-    std: list[float] | None = None
+    std: Annotated[list[Annotated[float, Gt(0)]], MinLen(1)] | None = None
     "Normalisation, for each channel; by default the model's own."
     options: dict[str, Any] = field(default_factory=dict)
     "Further arguments of timm's `create_model`."
@@ -161,6 +163,8 @@ class Generation:
     passes: list[PassTable]
     entries: Callable[[], list[Entry]]
     "Makes fresh plugins, in the recipe's order, sections in the order of `hookspecs.SECTIONS`."
+    table: Table
+    "What the recipe says of it, each key with its place: for what can be found wrong only later."
 
 
 @dataclass(eq=False, kw_only=True)
@@ -179,9 +183,14 @@ class Recipe:
     @property
     def hash(self) -> str:
         """A digest of everything that decides the result. Trackers and the name do not; files count by their content."""
-        deciding = {key: value for key, value in self.table.items() if key not in UNDECIDING}
-        text = json.dumps(_by_content(deciding, self.table.get("files", {})), sort_keys=True, ensure_ascii=True)
-        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        return hash_of(self.table)
+
+
+def hash_of(table: dict[str, Any]) -> str:
+    """`Recipe.hash` of a resolved table."""
+    deciding = {key: value for key, value in table.items() if key not in UNDECIDING}
+    text = json.dumps(_by_content(deciding, table.get("files", {})), sort_keys=True, ensure_ascii=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 UNDECIDING = ("tracker", "baseline", "workers", "log_every", "files")

@@ -59,7 +59,7 @@ def tiny_network(seed: int) -> Network:
     """A network with weights of its own; leaves torch's generator as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        return Network(TinyModel(), [0.5] * 3, [0.5] * 3, SIZE)
+        return Network(TinyModel(), [0.5] * 3, [0.5] * 3, SIZE, len(CLASSES))
 
 
 @dataclass(eq=False)

@@ -1,8 +1,11 @@
 """The four kinds of hook, what `on` and `when` choose, and what a faulty plugin is told."""
 
+import json
+import math
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import pytest
 import torch
 from driving import Bench, entry
@@ -181,6 +184,7 @@ LABEL = lambda h: h.label("step", tiny_step().unlabeled, None, NOW)  # noqa: E73
 REFINE = lambda h: h.refine("pool", targets(), None, None, NOW)  # noqa: E731
 LOSS = lambda h: h.loss(tiny_step(), None)  # noqa: E731
 TRAIN = lambda h: h.train_step(tiny_step(), None, None)  # noqa: E731
+MEASURE = lambda h: h.measure(None, None, None, None, NOW)  # noqa: E731
 GRAD = torch.full((4, 2), 0.5, requires_grad=True)
 
 
@@ -195,7 +199,9 @@ GRAD = torch.full((4, 2), 0.5, requires_grad=True)
         ("noise", "image_transforms", lambda self: print, "list was expected", lambda h: h.image_transforms(VIEW)),
         ("labeler", "label", lambda self: torch.ones(4), "answered Tensor; Targets was expected", LABEL),
         ("labeler", "label", lambda self: targets().rows(torch.arange(3)), "`index` of shape (3,); (4,) was expected", LABEL),
-        ("labeler", "label", lambda self: targets(probs=torch.ones(4)), "of shape (4,); (4, classes) was expected", LABEL),
+        ("labeler", "label", lambda self: targets(probs=torch.ones(4)), "of shape (4,); (4, 2) was expected", LABEL),
+        ("labeler", "label", lambda self: targets(raw=torch.ones(4, 3)), "`raw` of shape (4, 3); (4, 2) was expected", LABEL),
+        ("labeler", "refine", lambda self: targets(probs=torch.ones(4, 3)), "of shape (4, 3); (4, 2) was", REFINE),
         ("labeler", "refine", lambda self: targets(probs=GRAD), "`probs` with a gradient; targets are constants", REFINE),
         ("labeler", "refine", lambda self: targets(weight=torch.ones(4, 1)), "`weight` of shape (4, 1); (4,) was", REFINE),
         ("labeler", "make_teacher", lambda self: 3, "answered int; Identity or nothing was expected",
@@ -224,6 +230,7 @@ GRAD = torch.full((4, 2), 0.5, requires_grad=True)
          lambda h: h.measure(None, None, None, None, NOW)),
         ("model", "build_model", lambda self: 0.5, "Module was expected", lambda h: h.build_model(None, {})),
         ("data", "open_data", lambda self: [], "answered list; Data was expected", lambda h: h.open_data(NOW)),
+        ("metric", "measure", lambda self: {"curve": object()}, "answers `curve`, which is no number, text, or list", MEASURE),
     ],
 )  # fmt: skip
 def test_errors_name_plugin_hook_and_expectation(section, hook, function, problem, call):
@@ -239,9 +246,39 @@ def test_errors_name_plugin_hook_and_expectation(section, hook, function, proble
     ],
 )
 def test_two_answers_under_one_name_are_refused(section, hook, call):
-    answer = {hook: lambda self: {"same": nn.Identity()}}
+    answer = {hook: lambda self: {"same": 1 if hook == "measure" else nn.Identity()}}
     with pytest.raises(PluginError, match=f"b: hook `{hook}` answers `same`, which `a` answers already"):
         call(hooks((section, "a", answer), (section, "b", answer)))
+
+
+def test_metrics_of_tensors_and_arrays_are_numbers_and_what_is_no_number_is_null():
+    answer = {
+        "a": torch.tensor(0.5),
+        "b": np.float32(0.25),
+        "c": math.nan,
+        "d": {"e": [np.int64(3), torch.tensor([math.inf])]},
+    }
+    measured = MEASURE(hooks(("metric", "m", {"measure": lambda self: answer})))
+    assert measured == {"a": 0.5, "b": 0.25, "c": None, "d": {"e": [3, [None]]}}
+    assert json.loads(json.dumps(measured, allow_nan=False)) == measured
+
+
+def test_draws_differ_between_views_streams_and_the_pools_labels():
+    """A step perturbs several views, and a pool's chunk n is no step n: none may share its noise with another."""
+    keys = []
+
+    def perturb(self, images, progress):
+        keys.append(progress.key())
+        return images
+
+    found = hooks(("noise", "n", {"perturb_batch": perturb}, ("weak", "strong")))
+    images = torch.zeros(1, 3, 8, 8)
+    for name, stream in (("weak", "unlabeled"), ("strong", "unlabeled"), ("weak", "labeled")):
+        for progress in (NOW, replace(NOW, scope="pool")):
+            found.perturb_batch(images, ViewSpec(name, stream, 8, 3), progress)
+    assert len(set(keys)) == 6
+    found.perturb_batch(images, VIEW, NOW)
+    assert keys[-1] == keys[0]
 
 
 def test_errors_that_speak_to_users_already_are_left_as_they_are():

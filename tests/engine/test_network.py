@@ -85,10 +85,18 @@ def test_heads_read_what_the_classifier_reads(tiny):
 
 
 def test_heads_on_a_model_that_names_no_classifier_are_refused():
-    network = Network(nn.Sequential(nn.Flatten(), nn.Linear(12, 2)), [0.5] * 3, [0.5] * 3, 2)
+    network = Network(nn.Sequential(nn.Flatten(), nn.Linear(12, 2)), [0.5] * 3, [0.5] * 3, 2, 2)
     assert network(torch.rand(1, 3, 2, 2)).features is None
     network.heads["turn"] = nn.Linear(2, 2)
     with pytest.raises(PluginError, match="no classifier"):
+        network(torch.rand(1, 3, 2, 2))
+
+
+def test_a_model_with_other_classes_than_the_data_is_named():
+    network = Network(nn.Sequential(nn.Flatten(), nn.Linear(12, 7)), [0.5] * 3, [0.5] * 3, 2, 10)
+    with pytest.raises(
+        PluginError, match=r"^\[model\]: the model answered \(1, 7\) for 1 images; .* \(1, 10\) were expected"
+    ):
         network(torch.rand(1, 3, 2, 2))
 
 

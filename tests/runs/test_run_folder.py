@@ -130,10 +130,13 @@ def test_models_and_their_cards(done):
     for g in range(2):
         folder = done.folder / f"models/generation-{g}"
         card = read(folder / "card.json")
-        assert card["classes"] == ["a", "b", "c"] and (card["image_size"], card["channels"], card["seed"]) == (8, 3, 0)
-        assert {k: v for k, v in card.items() if k not in ("classes", "image_size", "channels", "seed")} == (
-            done.summary["generations"][g]
+        facts = card["facts"]
+        assert facts["classes"] == ["a", "b", "c"] and (facts["image_size"], facts["channels"], card["seed"]) == (
+            8,
+            3,
+            0,
         )
+        assert {k: v for k, v in card.items() if k not in ("facts", "seed")} == done.summary["generations"][g]
         assert any(name.endswith("conv1.weight") for name in load_file(folder / "model.safetensors"))
         for name, digest in read(folder / "checksums.json").items():
             assert sha256(folder / name) == digest
@@ -194,6 +197,43 @@ def test_pseudo_labels_name_their_teacher(done):
         assert torch.equal(getattr(targets, name), stored[name])
     assert torch.equal(targets.label, stored["label"]) and torch.equal(targets.confidence, stored["confidence"])
     assert targets.index.tolist() == list(range(40))
+
+
+def test_pseudo_labels_of_a_teacher_that_is_no_generations_model_name_its_weights(recipe, out):
+    """In its first generation the student labels the pool itself: nobody was finished before."""
+    text = '[[labeler]]\nuse = "current_student"\n[[labeler]]\nuse = "previous_student"\nenabled = false\n'
+    sslkit.run(recipe(text), out=out, device="cpu")
+    first, second = (read(out / f"labels/generation-{g}/manifest.json")["teacher"] for g in range(2))
+    assert first["generation"] is None and second["generation"] is None and len(first["sha256"]) == 64
+    assert first["sha256"] != second["sha256"]
+
+
+def test_a_model_is_made_from_its_folder_alone(recipe, out, monkeypatch):
+    """The data may be gone, and weights are not fetched twice."""
+    fetched = []
+    create = timm.create_model
+    watch = lambda name, pretrained=False, **kwargs: fetched.append(pretrained) or create(name, **kwargs)  # noqa: E731
+    monkeypatch.setattr(timm, "create_model", watch)
+    done = sslkit.run(recipe("[model]\npretrained = true"), out=out, device="cpu")
+    assert fetched == [True, False, True]  # a student, its model as the next one's teacher, that one's student
+    monkeypatch.setattr(sslkit.state.Hooks, "open_data", None)
+    made = done.model(0)
+    weights = load_file(out / "models/generation-0/model.safetensors")
+    assert all(torch.equal(tensor, weights[f"/student/{name}"]) for name, tensor in made.state_dict().items())
+
+
+def test_a_recipe_object_takes_a_seed_and_overrides_too(recipe, out, tmp_path):
+    loaded = load(recipe())
+    done = sslkit.run(loaded, seed=7, overrides={"steps": 3}, out=out, device="cpu")
+    assert done.summary["seed"] == 7 and {g["steps"] for g in done.summary["generations"]} == {3}
+    same = sslkit.run(recipe(), seed=7, overrides={"steps": 3}, out=tmp_path / "same", device="cpu")
+    assert same.summary["recipe_hash"] == done.summary["recipe_hash"] != loaded.hash
+
+
+def test_the_time_of_the_baseline_counts(done):
+    baseline = read(done.folder / "baseline/summary.json")["wall_seconds"]
+    alone = sum(g["timing"]["seconds"] for g in done.summary["generations"])
+    assert done.summary["wall_seconds"] > baseline + alone
 
 
 def test_pseudo_labels_are_the_teachers_answers(done):

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import shutil
 import subprocess
 import sys
 
@@ -217,6 +218,20 @@ def test_the_resolved_recipe_finds_the_file_again(fog, recipe, out, tmp_path):
     name = "models/generation-1/model.safetensors"
     assert (again.folder / name).read_bytes() == (done.folder / name).read_bytes()
     assert again.summary["recipe_hash"] == done.summary["recipe_hash"]
+
+
+def test_a_file_that_was_edited_before_the_first_checkpoint_is_not_mixed_in(fog, recipe, out):
+    """Where the baseline is done and the run itself has saved nothing yet, as well as within the baseline."""
+    job = harness.Job(recipe(FILE), (("baseline", True),))
+    log = out.with_name("log")
+    for count in (3, 9):  # of the baseline's eight steps, then of the run's own
+        shutil.rmtree(out, ignore_errors=True)
+        assert harness.dies_at(lambda: job.begin(out), "step", count, log=log) == "killed"
+        fog.write_text(FOG + "# edited\n")
+        assert in_child(lambda: job.go_on(out), log) == "refused"
+        assert "was begun with another recipe" in log.read_text() and f"files.{fog}" in log.read_text()
+        fog.write_text(FOG)
+    assert in_child(lambda: job.go_on(out), log) == "finished", log.read_text()
 
 
 def test_a_file_that_is_gone_when_a_run_goes_on(fog, recipe, out):
