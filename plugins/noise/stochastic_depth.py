@@ -21,9 +21,11 @@ class StochasticDepth:
     last block *survives*. timm's `drop_path_rate` and torchvision's `stochastic_depth_prob` are the probability that it
     is *dropped*, 0.2; giving them the paper's 0.8 drops four blocks of five. This field is the paper's.
 
-    Of L blocks, block i = 0 ... L-1 is dropped with probability (1 - survival) * i / L, as in the official code: the
-    first never, the last a little less than the number says. It is drawn for each image; what survives is scaled up. A
-    model that takes no `drop_path_rate` (vgg, densenet, ...) is refused when it is built.
+    The first of L blocks is never dropped, later ones more often, linearly. timm's EfficientNets drop block
+    i = 0 ... L-1 with probability (1 - survival) * i / L, as the official code does: the last a little less often than
+    the number says. Its other families divide by L - 1: their last block survives with exactly this probability. It is
+    drawn for each image; what survives is scaled up. A model that takes no `drop_path_rate` (vgg, densenet, ...) is
+    refused when it is built.
     """
 
     survival: Annotated[float, Interval(gt=0, le=1)] = 0.8

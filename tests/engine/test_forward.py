@@ -290,7 +290,7 @@ def test_bfloat16_trains(tiny):
         ("supervised", 0, [6], []),
         ("noisy_student", 1, [6 + 12], []),  # joint, and the pool was labeled before
         ("fixmatch", 0, [6 + 9 + 9], []),  # the student teaches from its own pass
-        ("mean_teacher", 0, [6 + 9], [9]),
+        ("mean_teacher", 0, [6, 9], [9]),  # labeled images alone write statistics
     ],
 )
 def test_rows_through_each_model(shipped, name, generation, student, others):

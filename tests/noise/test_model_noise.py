@@ -1,5 +1,6 @@
 """Noise inside the model: what a student is built with, and what timm makes of it."""
 
+import pytest
 import timm
 import torch
 
@@ -23,7 +24,14 @@ def test_the_paper_numbers_are_the_defaults():
     assert Dropout().rate == 0.5 and StochasticDepth().survival == 0.8
 
 
-def test_blocks_are_dropped_linearly_up_to_one_minus_survival():
+def test_the_default_models_last_block_survives_as_often_as_the_field_says():
+    model = timm.create_model("test_resnet", num_classes=2, **StochasticDepth(survival=0.8).model_kwargs())
+    blocks = [block for stage in (model.layer1, model.layer2, model.layer3, model.layer4) for block in stage]
+    rates = [getattr(block.drop_path, "drop_prob", 0.0) for block in blocks]
+    assert rates == pytest.approx([0.2 * i / (len(rates) - 1) for i in range(len(rates))]) and len(rates) == 4
+
+
+def test_blocks_of_efficientnets_are_dropped_linearly_up_to_one_minus_survival():
     model = timm.create_model("efficientnet_b0", num_classes=2, **StochasticDepth(survival=0.8).model_kwargs())
     rates = [getattr(block.drop_path, "drop_prob", 0.0) for stage in model.blocks for block in stage]
     expected = [0.2 * i / len(rates) for i in range(len(rates))]
