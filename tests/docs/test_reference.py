@@ -54,7 +54,8 @@ def test_every_built_in_is_documented_and_tested(name):
     assert len(inspect.getdoc(cls) or "") > 40
     assert all(field_docs(cls).get(field) for field in cls.__dataclass_fields__), "every field has a line of help"
     assert f"### {name}\n" in (ROOT / "docs" / "plugins.md").read_text()
-    assert re.search(rf"\b{cls.__name__}\b", TESTS), f"no test names {cls.__name__}"
+    imported = rf"from sslkit_plugins[\w.]* import (\([^)]*|[^\n]*)\b{cls.__name__}\b"
+    assert re.search(imported, TESTS), f"no test imports {cls.__name__}"
 
 
 @pytest.mark.parametrize("name", shipped())

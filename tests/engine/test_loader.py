@@ -20,6 +20,8 @@ from sslkit.ahead import load_steps
 from sslkit.errors import DataError, PluginError, SslkitError
 from sslkit.loader import Sampler, StreamLoader, ViewMaker, resize
 from sslkit.randomness import uniform
+from sslkit.recipe import load
+from sslkit.recipe import shipped as shipped_recipes
 from sslkit.streams import make_streams
 from sslkit.types import ViewSpec
 
@@ -163,6 +165,18 @@ def test_views_are_equal_for_any_number_of_workers_and_from_any_step_on(shipped)
         assert equal(alone, loaded(bench, 5, workers))
     assert equal(alone[3:], loaded(bench, 5, 0, start=3)) and equal(alone[2:], loaded(bench, 5, 1, start=2))
     assert [a["labeled"]["position"].tolist() for a in alone[:2]] == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]]
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_no_shipped_recipes_view_comes_out_constant(name):
+    """At the recipe's own size and magnitudes: an emptied image would teach that nothing is a digit."""
+    recipe = load(name)
+    bench = Bench(recipe, len(recipe.generations) - 1)
+    for arrays in bench.arrays(8):
+        for part in arrays.values():
+            for view, images in part["views"].items():
+                spread = images.flatten(1).float().std(1)
+                assert (spread > 1).all(), f"{view}: {(spread <= 1).sum()} of {len(spread)} images are constant"
 
 
 # Errors ---------------------------------------------------------------------------------------------------------------
