@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from annotated_types import Ge, MinLen
+from annotated_types import Ge, Gt, MinLen
 
 from ..errors import RecipeError
 from ..recipe import load, with_overrides
@@ -55,6 +55,8 @@ class VariantTable:
     "Another recipe than the base, which the overrides are then laid on."
     expect: Literal["lower", "higher"] | None = None
     "How its accuracy is expected to compare with the base's; results say whether the interval agrees."
+    gain_below: Annotated[float, Gt(0)] | None = None
+    "Share of the base's gain over its teacher that its own gain is expected to stay below; results say whether it does."
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Variant:
     name: str
     recipe: Recipe
     expect: Literal["lower", "higher"] | None = None
+    gain_below: float | None = None
 
 
 @dataclass(frozen=True)
@@ -190,7 +193,7 @@ def _variants(
         over = _anchored(variant.set, path.absolute().parent)
         made = start and _overridden(start, over, variant.from_generation, item.where("set"), label, problems)
         if made:
-            variants.append(Variant(variant.name, made, variant.expect))
+            variants.append(Variant(variant.name, made, variant.expect, variant.gain_below))
     return variants
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Literal
 
-from ..tables import is_number
+from ..tables import is_number, percent
 from .children import Child, Failure
 from .file import BASELINE, Study
 from .stats import Difference, Spread, difference, spread
@@ -38,9 +38,21 @@ class Row:
     gain_ratio: float | None
     "Its gain as a share of the base's gain, over the seeds of both; None where the base gains nothing."
     expect: Literal["lower", "higher"] | None = None
+    gain_below: float | None = None
 
     @property
     def verdict(self) -> str | None:
+        """What was expected of it, and whether it is so."""
+        return "; ".join(said for said in (self._accuracy_verdict(), self._gain_verdict()) if said) or None
+
+    def _gain_verdict(self) -> str | None:
+        """Whether it keeps less of the base's gain than it was expected to."""
+        if self.gain_below is None or self.gain_ratio is None:
+            return None
+        kept = f"{percent(self.gain_ratio, 0)} of the base's gain over its teacher"
+        return f"{kept}, expected below {percent(self.gain_below, 0)}: {'yes' if self.gain_ratio < self.gain_below else 'no'}"
+
+    def _accuracy_verdict(self) -> str | None:
         """Whether the interval of the difference to the base lies on the expected side of zero."""
         if self.expect is None or self.to_base is None or self.to_base.low is None or self.to_base.high is None:
             return None
@@ -128,14 +140,18 @@ def _rows(study: Study, summaries: dict[tuple[str, int], Summary]) -> list[Row]:
         found = {seed: read(summaries[name, seed]) for seed in study.seeds if (name, seed) in summaries}
         return spread({seed: value for seed, value in found.items() if is_number(value)})
 
-    def row(name: str, kind: Any, base: Row | None, expect: Any = None) -> Row:
+    def row(name: str, kind: Any, base: Row | None, expect: Any = None, gain_below: float | None = None) -> Row:
         test, teacher = values(name, final_test), values(name, teacher_test)
         return Row(name=name, kind=kind, test=test, selected=values(name, selected_test), teacher=teacher,
                    gain=difference(test, teacher), to_base=None if base is None else difference(test, base.test),
-                   gain_ratio=None if base is None else _gain_ratio(test, teacher, base), expect=expect)  # fmt: skip
+                   gain_ratio=None if base is None else _gain_ratio(test, teacher, base), expect=expect,
+                   gain_below=gain_below)  # fmt: skip
 
     base = row(study.base.name, "base", None)
-    rows = [base, *(row(variant.name, "variant", base, variant.expect) for variant in study.variants[1:])]
+    rows = [
+        base,
+        *(row(variant.name, "variant", base, variant.expect, variant.gain_below) for variant in study.variants[1:]),
+    ]
     if study.base.recipe.settings.baseline:
         rows.append(row(BASELINE, "baseline", base))
     return rows + [_reference(name, values(base.name, partial(_metric, name)), base)

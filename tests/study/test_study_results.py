@@ -56,6 +56,16 @@ def test_two_studies_in_one_file(write, factory):
     assert Path("results.md").read_text().endswith(both[len(first) :])
 
 
+@pytest.mark.parametrize(("share", "answer"), [(0.5, "yes"), (0.4, "no"), (0.3333, "no")])
+def test_what_share_of_the_gain_was_expected(write, factory, share, answer):
+    """The variant keeps 40% of what the base gains over its teacher."""
+    study = write()
+    study.write_text(study.read_text() + f"gain_below = {share}\n")
+    assert invoke(study, "--results", "results.md").exit_code == 0
+    said = f"- no dropout: expected lower: yes; 40% of the base's gain over its teacher, expected below {share:.0%}: {answer}"
+    assert said in Path("results.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("text", "expected"), [("", "NEW\n"), ("a", "a\n\nNEW\n"), ("a\n", "a\n\nNEW\n"), (f"a{BEGIN}b{END}c", "aNEWc")]
 )
