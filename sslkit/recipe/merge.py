@@ -1,9 +1,10 @@
 """How one recipe is laid over another: `extends`, generations, and single overrides all merge by these rules.
 
-- Tables merge key by key.
+- Tables merge key by key. Within a section an empty one empties (`options = {}`); a section without keys says nothing.
 - Lists of plugins merge by name: an entry of the same name merges key by key, or, if its `use` differs, replaces the
   old one in place with all its settings; a new name goes to the end, or `after = "name"`. An empty list empties.
 - `[data]` and `[step]`, `[model]`: another `use` replaces the whole table.
+- `[optimizer]`, and `[model]` of timm's: another `name` drops the old `options`, which were the old one's arguments.
 - `[[generation]]`, `[[pass]]` and lists of values are replaced whole.
 """
 
@@ -16,10 +17,15 @@ from typing import Any
 from ..hookspecs import SECTIONS, SINGLE
 from ..registry import FILE, default_name, heading
 from .message import Problems, did_you_mean, listed, sentence, shown
+from .model import OptimizerTable
 from .places import Source, Table
 
 LISTS = tuple(section for section in SECTIONS if section not in SINGLE)
 NUMBERED = ("generation", "pass")
+NAMED = (*LISTS, "views")
+"Sections of tables by name."
+FACTORIES = {"model": None, "optimizer": OptimizerTable.name}
+"Sections whose `options` are arguments of what their `name` names, and what that is where nothing is said."
 MOST = 1000  # tables of a list; far beyond any use, it bounds the time that a broken recipe takes
 
 
@@ -31,28 +37,62 @@ def merge(base: Table, over: Table, problems: Problems) -> Table:
         if key in LISTS:
             value = merge_plugins(key, old if isinstance(old, list) else [], over, problems)
         elif key in NUMBERED:
-            value = merge_numbered(key, old if isinstance(old, list) else [], over, problems)
+            value = merge_numbered(key, base, over, problems)
         elif isinstance(old, Table) and isinstance(value, Table):
-            value = merge_model(old, value) if key == "model" else merge_table(old, value)
+            value = merge_section(key, old, value)
+        result.put(key, value, over.where(key))
+    return result
+
+
+def merge_section(key: str, base: Table, over: Table, under: Table | None = None) -> Table:
+    """One section as one table. `under`: what `base` itself is laid on, where that is a generation's."""
+    if key in NAMED:
+        return merge_named(base, over)
+    if key == "model" and "use" in base:
+        return over if "name" in over and "use" not in over else merge_table(base, over)
+    if key in FACTORIES and over.get("name", named := in_use(key, base, under)) != named:
+        base = base.without("options")
+    return merge_table(base, over)
+
+
+def in_use(section: str, *tables: Table | None) -> Any:
+    """Whose arguments a section's `options` are: the `name` that the first of some tables says, or the default."""
+    said = (table["name"] for table in tables if isinstance(table, Table) and "name" in table)
+    return next(said, FACTORIES[section])
+
+
+def merge_named(base: Table, over: Table) -> Table:
+    """Tables by name, those of one name key by key."""
+    result = Table(base, base.place, base.places)
+    for name, value in over.items():
+        old = base.get(name)
+        both = isinstance(old, Table) and isinstance(value, Table)
+        result.put(name, merge_table(old, value) if both else value, over.where(name))  # type: ignore[arg-type]
+    return result
+
+
+def merge_generation(recipe: Table, base: Table, over: Table) -> Table:
+    """Overrides of a generation laid on those that it has, which are laid on the recipe."""
+    result = Table(base, base.place, base.places)
+    for key, value in over.items():
+        old = base.get(key)
+        if isinstance(old, Table) and isinstance(value, Table):
+            value = merge_section(key, old, value, recipe.get(key))
         result.put(key, value, over.where(key))
     return result
 
 
 def merge_table(base: Table, over: Table) -> Table:
-    """Key by key; another `use` is another plugin, whose settings are its own."""
+    """Key by key, an empty table in whole; another `use` is another plugin, whose settings are its own."""
     if "use" in over and over["use"] != base.get("use"):
         return over
     result = Table(base, base.place, base.places)
     for key, value in over.items():
         old = base.get(key)
-        both = isinstance(old, Table) and isinstance(value, Table)
-        result.put(key, merge_table(old, value) if both else value, over.where(key))  # type: ignore[arg-type]
+        if isinstance(old, Table) and isinstance(value, Table) and value:
+            value = merge_table(old, value)
+        result.put(key, value, over.where(key))
     return result
-
-
-def merge_model(base: Table, over: Table) -> Table:
-    """As a table; a timm model's name after a model plugin replaces it."""
-    return over if "name" in over and "use" not in over and "use" in base else merge_table(base, over)
 
 
 def name_of(table: Table) -> str | None:
@@ -130,9 +170,10 @@ def _named(section: str, name: str, table: Table, problems: Problems) -> Table:
     return result
 
 
-def merge_numbered(key: str, base: list[Table], over: Table, problems: Problems) -> list[Any]:
+def merge_numbered(key: str, recipe: Table, over: Table, problems: Problems) -> list[Any]:
     """`[[generation]]` and `[[pass]]`: replaced whole by a list; single tables of it by their numbers (overrides)."""
-    value = over[key]
+    value, base = over[key], recipe.get(key)
+    base = base if isinstance(base, list) else []
     if isinstance(value, list) and all(isinstance(item, Table) for item in value):
         if len(value) > MOST:
             problems.add(over.where(key), f"[[{key}]]: {len(value):,} tables", f"at most {MOST:,} are accepted")
@@ -147,8 +188,11 @@ def merge_numbered(key: str, base: list[Table], over: Table, problems: Problems)
             problems.add(value.where(name), f"`{key}.{name}` is no table of this recipe",
                          f"it has {len(result)}, counted from 0")  # fmt: skip
             continue
-        item = normal(item, problems) if key == "generation" else item
-        result[int(name)] = merge_table(result[int(name)], item)
+        old = result[int(name)]
+        generation = key == "generation"
+        result[int(name)] = (
+            merge_generation(recipe, old, normal(item, problems)) if generation else merge_table(old, item)
+        )
     return result
 
 

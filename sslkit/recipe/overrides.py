@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RecipeError
-from .merge import LISTS, NUMBERED, anchor, merge
+from .merge import FACTORIES, LISTS, NAMED, NUMBERED, anchor, in_use, merge, merge_table
 from .message import Problems, shortened, shown
 from .places import Place, Source, Table, annotated
 from .read import DEEPEST, check_values, depth
@@ -71,6 +71,8 @@ def _nested(overrides: Mapping[str, Any], source: Source, problems: Problems) ->
         check_values(value, place, problems)
         table = root
         for level, key in enumerate(keys[:-1], 1):
+            if table.get(key) == {}:
+                break
             inner = table.setdefault(key, Table({}, Place(source, tuple(keys[:level]))))
             table.places.setdefault(key, Place(source, tuple(keys[:level])))
             if not isinstance(inner, Table):
@@ -105,17 +107,41 @@ def _yielding(table: Table, over: Table) -> Table:
         return table
     said = over.without(*NUMBERED)
     result = Table(table, table.place, table.places)
-    result["generation"] = [_less(generation, said) for generation in table["generation"]]
+    result["generation"] = [_generation(generation, said, table) for generation in table["generation"]]
     return result
 
 
-def _less(table: Table, over: Table) -> Table:
-    """A table without the keys of another, key by key."""
+def _generation(table: Table, over: Table, recipe: Table) -> Table:
+    """What is left of a generation, section by section."""
     result = Table({}, table.place, table.places)
     for key, value in table.items():
-        if isinstance(value, Table) and isinstance(over.get(key), Table):
-            if rest := _less(value, over[key]):
+        said = over.get(key)
+        if isinstance(value, Table) and isinstance(said, Table):
+            if rest := _section(key, value, said, recipe.get(key)):
                 result[key] = rest
         elif key not in over or (key in LISTS and over[key]):  # a list of plugins adds to what is there
+            result[key] = value
+    return result
+
+
+def _section(key: str, table: Table, over: Table, under: Table | None) -> Table:
+    """What is left of a generation's section. `options` go with their `name`."""
+    if key not in FACTORIES:
+        return _less(table, over, named=key in NAMED)
+    own = in_use(key, table, under)
+    rest = _less(table if over.get("name", own) == own else table.without("options"), over)
+    renamed = "name" in rest and own != in_use(key, under)
+    return merge_table(rest, over.only("options")) if renamed else rest  # which the recipe's own do not reach
+
+
+def _less(table: Table, over: Table, named: bool = False) -> Table:
+    """A table without the keys of another, key by key; `named`: of tables by name, an empty one says nothing."""
+    result = Table({}, table.place, table.places)
+    for key, value in table.items():
+        new = over.get(key)
+        if isinstance(value, Table) and isinstance(new, Table) and (new or named):
+            if rest := _less(value, new):
+                result[key] = rest
+        elif key not in over:
             result[key] = value
     return result
