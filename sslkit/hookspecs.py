@@ -129,7 +129,12 @@ class LabelerHooks:
 
     @hookspec
     def refine(self, targets: Targets, batch: Batch | None, forward: Forward | None, progress: Progress) -> Targets:
-        """Fold. The whole pool once (`batch` and `forward` are None), or a step's batch. Answer new `Targets`."""
+        """Fold. The whole pool once (`batch` and `forward` are None), or a step's batch. Answer new `Targets`.
+
+        Class attributes (`ClassVar`) tell a recipe's checks more: what it goes by, `needs = ("confidence",)`; what its
+        targets no longer tell, `loses = ("confidence",)`; the one label timing it works at, `timing = "pool"`. In any
+        section, `needs = ("average",)` asks for a plugin that implements that hook.
+        """
 
     @hookspec
     def revise_labeled(self, labeled: Labeled, stored: Targets | None, progress: Progress) -> Labeled:

@@ -1,7 +1,7 @@
 """Class balance: every class teaches equally often, scarce ones repeated, abundant ones thinned."""
 
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from annotated_types import Ge, Interval
@@ -45,6 +45,10 @@ class ClassBalance:
     of which nothing was kept stays empty. Works on the whole pool; raises `RecipeError` where labels are made by step.
     """
 
+    needs: ClassVar = ("confidence",)
+    "A trait: of one-hot targets no image is surer than another."
+    timing: ClassVar = "pool"
+    "A trait: a step's batch is too small to balance."
     per_class: Annotated[int, Ge(0)] = 0
     "Draws of each class in a pass over the pool; 0 takes the mean over the classes present: the pool keeps its size."
     threshold: Annotated[float, Interval(ge=0, le=1)] = 0.0

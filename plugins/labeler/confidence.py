@@ -1,7 +1,7 @@
 """Confidence filtering: teach only what the teacher is sure of."""
 
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from annotated_types import Interval
 from torch import Tensor
@@ -21,6 +21,8 @@ class Confidence:
     Xie et al. 2020 keep images above 0.3 (sec. 3.1); Sohn et al. 2020 above 0.95 (FixMatch, eq. 4).
     """
 
+    needs: ClassVar = ("confidence",)
+    "A trait: one-hot targets pass every threshold."
     threshold: Annotated[float, Interval(ge=0, le=1)] = 0.95
     "Smallest top probability that is kept."
 

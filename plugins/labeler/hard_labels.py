@@ -1,6 +1,7 @@
 """Hard pseudo-labels: only the most probable class."""
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from torch import Tensor
 from torch.nn.functional import one_hot
@@ -19,6 +20,9 @@ class HardLabels:
 
     Belongs after the filters: a one-hot target passes every threshold (Lee 2013, eq. 14; Sohn et al. 2020, eq. 4).
     """
+
+    loses: ClassVar = ("confidence",)
+    "A trait: every target is as sure as can be."
 
     @hookimpl
     def refine(self, targets: Targets) -> Targets:

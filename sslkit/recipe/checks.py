@@ -8,9 +8,10 @@ from functools import partial
 from .. import registry
 from .draft import STREAMS, Draft, Plugin
 from .message import Problems, did_you_mean, listed, sentence, shown
-from .model import CLEAN, PassTable
+from .model import CLEAN, PassTable, Settings
 from .places import Place
 from .schedules import check_schedules
+from .traits import check_traits
 
 SLOTS = ("open_data", "build_model", "average", "make_teacher", "label", "decide", "trainables", "train_step")
 "Hooks of which one answer is used."
@@ -18,7 +19,6 @@ TIMED = ("make_teacher", "label")
 "Slots that a recipe may fill once for each label timing."
 SEEING = frozenset({"image_transforms", "perturb_batch", "mix", "label", "refine", "loss"})
 "Hooks for which `on` means something."
-TIMINGS = {"pool": ("pool",), "step": ("step",), "both": ("pool", "step"), "none": ()}
 
 
 def check(draft: Draft, problems: Problems) -> None:
@@ -31,9 +31,11 @@ def check(draft: Draft, problems: Problems) -> None:
         _slot(hook, draft, problems)
     _passes(draft, problems)
     _losses(draft, problems)
+    _select(draft)
     if draft.settings is not None:
         _labeling(draft, problems)
         _streams(draft, problems)
+        check_traits(draft, problems)
 
 
 # Views ----------------------------------------------------------------------------------------------------------------
@@ -105,13 +107,13 @@ def _known_views(draft: Draft) -> str:
 
 def _slot(hook: str, draft: Draft, problems: Problems) -> None:
     """One answer is used, so there is one implementer."""
-    labels = draft.settings.labels if draft.settings else "none"
-    for timing in TIMINGS[labels] if hook in TIMED else (None,):
+    both = len(draft.timings) > 1 and hook in TIMED
+    for timing in draft.timings if hook in TIMED else (None,):
         found = draft.implementing(hook, timing)
         for first, other in zip(found[:1] * len(found), found[1:], strict=False):
             line = first.table.place.line
             where = f"{first.label} (line {line})" if line else first.label
-            way = 'give one `when = "pool"`, the other `when = "step"`' if labels == "both" and hook in TIMED else ""
+            way = 'give one `when = "pool"`, the other `when = "step"`' if both else ""
             problems.add(other.table.place, f"{other.label}: implements `{hook}`, as {where} does; one of them can",
                          way or "leave one of them out, or set its `enabled = false`")  # fmt: skip
 
@@ -120,7 +122,7 @@ def _labeling(draft: Draft, problems: Problems) -> None:
     """Labels that are asked for can be made."""
     assert draft.settings is not None
     labels, place = draft.settings.labels, draft.table.where("labels")
-    for timing in TIMINGS[labels]:
+    for timing in draft.timings:
         for hook in TIMED:
             if not draft.implementing(hook, timing) and not draft.broken:
                 role = "teaches (hook `make_teacher`)" if hook == "make_teacher" else "makes labels (hook `label`)"
@@ -130,7 +132,7 @@ def _labeling(draft: Draft, problems: Problems) -> None:
         for plugin in draft.implementing("label", timing):
             _sees(plugin, list(streams), timing, draft, problems)
     for plugin in draft.enabled:
-        if plugin.reserved.when and plugin.reserved.when not in TIMINGS[labels]:
+        if plugin.reserved.when and plugin.reserved.when not in draft.timings:
             draft.warn(f'{plugin.label} is idle: its `when = "{plugin.reserved.when}"`, but `labels = "{labels}"`')
 
 
@@ -168,6 +170,13 @@ def _losses(draft: Draft, problems: Problems) -> None:
     if not draft.broken and not draft.implementing("loss") and not draft.implementing("train_step"):
         problems.add(draft.table.place, "no plugin implements `loss`: there is nothing to learn",
                      f"add a [[loss]]; installed: {listed(registry.names('loss'))}")  # fmt: skip
+
+
+def _select(draft: Draft) -> None:
+    """Somebody measures what selects the best step. What metrics answer is seen at the first evaluation."""
+    select = draft.settings.select if draft.settings else Settings.select
+    if select != Settings.select and not draft.broken and not draft.implementing("measure"):
+        draft.warn(f"`select = {shown(select)}` selects nothing: no plugin implements `measure`")
 
 
 def _passes(draft: Draft, problems: Problems) -> None:

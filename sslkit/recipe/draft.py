@@ -16,6 +16,8 @@ from .validate import made
 STREAMS = ("labeled", "unlabeled")
 DEFAULT_ON = {"label": [CLEAN], "scheduled": ["lr"]}
 "`on` of the plugins that implement a hook, where their tables do not say; noise is on all declared views."
+TIMINGS = {"pool": ("pool",), "step": ("step",), "both": ("pool", "step"), "none": ()}
+"When labels are made, by the recipe's `labels`."
 
 
 @dataclass(kw_only=True)
@@ -113,6 +115,11 @@ class Draft:
         looking = [plugin for plugin in self.enabled if plugin.section not in ("noise", "schedule")]
         seen = [plugin.on for plugin in looking] + [one.views for one in self.passes]
         return {view for views in seen for view in views}
+
+    @property
+    def timings(self) -> tuple[str, ...]:
+        """The label timings that are used."""
+        return TIMINGS[self.settings.labels] if self.settings else ()
 
     def implementing(self, hook: str, timing: str | None = None) -> list[Plugin]:
         """Plugins that implement a hook (of one label timing)."""

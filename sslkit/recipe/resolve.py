@@ -17,6 +17,7 @@ from .merge import MOST, name_of
 from .message import Problems, did_you_mean, listed, sentence, shortened, shown
 from .model import CLEAN, ModelTable, OptimizerTable, PassTable, Settings, ViewTable
 from .places import Source, Table
+from .traits import trait_faults
 from .validate import dumped, unknown_key, usable, validate
 
 NAME = re.compile(r"[A-Za-z0-9_-]+")
@@ -182,7 +183,7 @@ def _class(section: str, reserved: Reserved, label: str, table: Table, draft: Dr
         if reserved.enabled or "cannot be imported" not in first:
             problems.add(place, f"{label}: {first}", *rest)
         return None
-    wrong = usable(cls) or faults(section, cls)
+    wrong = usable(cls) or faults(section, cls) or trait_faults(cls)
     if wrong:
         problems.add(place, f"{label}: {wrong[0]}", *wrong[1:])
         return None
