@@ -11,6 +11,7 @@ from . import fields
 from .across import check_all, check_generation
 from .checks import check
 from .draft import Draft
+from .factories import check_names
 from .merge import LISTS, anchor, merge
 from .message import Problems, shown
 from .model import Entry, Generation, Recipe
@@ -21,10 +22,13 @@ from .resolve import check_keys, defaults, resolve
 from .tables import digests
 
 
-def load(source: str | Path, overrides: Mapping[str, Any] | None = None, seed: int | None = None) -> Recipe:
+def load(
+    source: str | Path, overrides: Mapping[str, Any] | None = None, seed: int | None = None, *, names: bool = False
+) -> Recipe:
     """The recipe in a file, or the shipped one of that name, with overrides by dotted path applied.
 
-    Raises `RecipeError` that lists everything that is wrong, each with its place and what would be right.
+    `names`: look models and optimizers up in timm too, which takes seconds to import. Raises `RecipeError` that lists
+    everything that is wrong, each with its place and what would be right.
     """
     label, path = locate(source)
     problems = Problems()
@@ -32,7 +36,7 @@ def load(source: str | Path, overrides: Mapping[str, Any] | None = None, seed: i
     said = dict(overrides or {}) | ({} if seed is None else {"seed": seed})
     if said:
         table = apply(table, said, problems)
-    recipe = build(table, path.stem, path, problems)
+    recipe = build(table, path.stem, path, problems, names)
     if recipe.settings.baseline:
         from .baseline import baseline_of  # which builds recipes itself
 
@@ -79,7 +83,7 @@ def composed(label: str, path: Path, chain: tuple[Path, ...], problems: Problems
     """A file's table laid on those that it extends."""
     table = read(label, path)
     place, source = table.place, table.place.source
-    check_values(table, place, problems)
+    check_values(table, place, problems, table)
     base = Table({}, place)
     if "extends" in table:
         base = _base(table, (*chain, path.resolve()), problems)
@@ -109,8 +113,8 @@ def _base(table: Table, chain: tuple[Path, ...], problems: Problems) -> Table:
     return composed(label, path, chain, problems)
 
 
-def build(table: Table, name: str, path: Path | None, problems: Problems) -> Recipe:
-    """A merged table as a `Recipe`."""
+def build(table: Table, name: str, path: Path | None, problems: Problems, names: bool = False) -> Recipe:
+    """A merged table as a `Recipe`. `names`: those of models and optimizers are looked up."""
     check_keys(table, problems)
     overrides = [item for item in table.get("generation", []) if isinstance(item, Table)]
     base = resolve(table, problems)
@@ -120,6 +124,8 @@ def build(table: Table, name: str, path: Path | None, problems: Problems) -> Rec
         problems.generation = index
         drafts.append(resolve(merge(table.without("generation"), over, problems), problems))
         check(drafts[-1], problems)
+        if names:
+            check_names(drafts[-1].table, problems)
         problems.generation = None
     warnings = check_all(drafts, problems)
     problems.raise_any(len(drafts))
@@ -155,4 +161,5 @@ def _generation(index: int, draft: Draft) -> Generation:
         return [plugin.fresh() for plugin in plugins]
 
     return Generation(index=index, settings=draft.settings, model=draft.model, model_size=draft.size,
-                      optimizer=draft.optimizer, views=draft.views, passes=draft.passes, entries=entries)  # fmt: skip
+                      optimizer=draft.optimizer, views=draft.views, passes=draft.passes, entries=entries,
+                      table=draft.table)  # fmt: skip

@@ -82,7 +82,11 @@ def words(hint: Any, constraints: tuple[Any, ...] = ()) -> str:
         return "one of " + ", ".join(shown(value) for value in args) if len(args) > 1 else shown(args[0])
     if origin in (list, tuple, set, frozenset):
         items = dict.fromkeys(words(arg) for arg in args if arg is not Ellipsis)
-        return "a list" + (f" ({' or '.join(items)})" if items else "") + _bounds(constraints, " entries")
+        return (
+            "a list"
+            + (f" ({' or '.join(items)})" if items else "")
+            + _bounds(constraints, " entries").replace(" 1 entries", " 1 entry")
+        )
     if origin is dict or hint is dict:
         return "a table"
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):

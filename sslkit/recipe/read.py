@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import RecipeError
 from .message import Problems, did_you_mean, listed, sentence, shown
+from .naming import named
 from .places import Place, Source, Table, annotated
 
 LARGEST = 1 << 20  # bytes: a recipe is read by people; data belongs into files of its own
@@ -134,22 +135,30 @@ def depth(value: Any) -> int:
     return levels
 
 
-def check_values(value: Any, place: Place, problems: Problems) -> None:
-    """Refuse what TOML can say and no setting takes: infinity, not-a-number, dates, numbers beyond 64 bits."""
+def check_values(value: Any, place: Place, problems: Problems, root: Any = None) -> None:
+    """Refuse what TOML can say and no setting takes: infinity, not-a-number, dates, numbers beyond 64 bits.
+
+    `root`: the file's whole table, where the place is one of a file.
+    """
     if isinstance(value, dict):
         for key, item in value.items():
-            check_values(item, value.where(key) if isinstance(value, Table) else place.at(key), problems)
+            at = value.where(key) if isinstance(value, Table) else place.at(key)
+            check_values(item, at, problems, root)
     elif isinstance(value, list):
         for i, item in enumerate(value):
-            check_values(item, place.at(i), problems)
-    elif isinstance(value, float) and not math.isfinite(value):
-        problems.add(place, f"{named(place)} is {shown(value)}", "numbers must be finite")
+            if isinstance(item, NESTS):
+                check_values(item, place.at(i), problems, root)
+            else:  # settings complain of the whole list, and once is enough
+                _check_value(item, place, named(place.at(i).path, root), problems)
+    else:
+        _check_value(value, place, named(place.path, root), problems)
+
+
+def _check_value(value: Any, place: Place, name: str, problems: Problems) -> None:
+    """The same of a single value."""
+    if isinstance(value, float) and not math.isfinite(value):
+        problems.add(place, f"{name} is {shown(value)}", "numbers must be finite")
     elif isinstance(value, (datetime.date, datetime.time)):
-        problems.add(place, f"{named(place)} is a date or time ({value})", "no setting takes one; text needs quotes")
+        problems.add(place, f"{name} is a date or time ({value})", "no setting takes one; text needs quotes")
     elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-        problems.add(place, f"{named(place)} is a number of more than 64 bits", "TOML has none larger than 2^63 - 1")
-
-
-def named(place: Place) -> str:
-    """A key in words of the recipe: `labeler.2.threshold`."""
-    return "`" + ".".join(str(part) for part in place.path) + "`"
+        problems.add(place, f"{name} is a number of more than 64 bits", "TOML has none larger than 2^63 - 1")

@@ -56,10 +56,11 @@ def _note(cls: type, table: Table, label: str, problems: Problems, detail: Error
     """One of pydantic's findings in the recipe's words."""
     owner, inside, keys = _walk(cls, table, detail["loc"])
     place = inside.where(keys[-1]) if keys else table.place
-    if problems.at(place):
+    unknown = detail["type"] in UNKNOWN and bool(keys)
+    if problems.at(place) and not unknown:  # whatever the value of a misspelt key, its name is to be mended
         return
     name, label = ".".join(keys), f"{label}: " if label else ""
-    if detail["type"] in UNKNOWN and keys:
+    if unknown:
         known = [*fields.hints(owner), *(others if owner is cls else [])]
         problems.add(place, f"{label}unknown key `{name}`", lambda: unknown_key(keys[-1], known, owner))
     elif detail["type"] == "missing" and keys:

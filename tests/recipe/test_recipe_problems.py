@@ -227,8 +227,8 @@ def test_extends_names_no_entry(kitchen):
         ("unlabeled = 16", "unlabelled = 16", ["unknown key `batch.unlabelled`", "did you mean `unlabeled`?"]),
         ("{ labeled = 8, unlabeled = 16 }", "8", ["`batch = 8`", "a table with `labeled`, `unlabeled`"]),
         ("rate = 0.1", "rate = 0", ["[optimizer]: `rate = 0`", "a number above 0"]),
-        ("rate = 0.1", "rate = inf", ["`optimizer.rate` is inf", "finite"]),
-        ("rate = 0.1", "rate = nan", ["`optimizer.rate` is nan", "finite"]),
+        ("rate = 0.1", "rate = inf", ["[optimizer]: `rate` is inf", "finite"]),
+        ("rate = 0.1", "rate = nan", ["[optimizer]: `rate` is nan", "finite"]),
         ("rate = 0.1", "rate = true", ["`rate = true`", "a number above 0"]),
         ("rate = 0.1", 'rate = "0.1"', ['`rate = "0.1"`', "a number above 0"]),
         ("rate = 0.1", "rate = 0.1\ndecay = 'al'", ['one of "kernels", "all"', 'Did you mean "all"?']),
@@ -280,12 +280,68 @@ def test_fixed_tables(kitchen, old, new, parts):
         ('name = "{x}"\non = "waek"', ['a plugin cannot be called "{x}"', '`on = "waek"` names no view']),
         ('name = "a.b"', ['a plugin cannot be called "a.b"']),
         ("name = 3", ["`name = 3`", "text"]),
-        ("x = { y = inf }", ["is inf"]),
+        ("x = { y = inf }", ["[[noise]] jitter: `x.y` is inf"]),
+        ("magnitude = nan", ["[[noise]] jitter: `magnitude` is nan", "numbers must be finite"]),
     ],
 )
 def test_plugin_tables(kitchen, keys, parts):
     path = kitchen.spoiled('use = "./parts.py:Jitter"', f'use = "./parts.py:Jitter"\n{keys}')
     assert_told(problems(path), f"line {line_of(path, keys.splitlines()[0])}", *parts)
+
+
+def test_a_misspelt_key_with_a_number_that_is_not_finite(kitchen):
+    """Both are told, the plugin named: mending the one must not bring up the other."""
+    path = kitchen.spoiled('use = "./parts.py:Sure"', 'use = "./parts.py:Sure"\ntreshold = nan')
+    message = problems(path)
+    head = f"  line {line_of(path, 'treshold')}  [[labeler]] sure: "
+    assert_told(message, f"{head}`treshold` is nan\n", f"{head}unknown key `treshold`\n", "did you mean `threshold`?")
+    assert "2 problems" in message
+    message = problems(kitchen.base, {"labeler.sure.treshold": float("nan")})
+    assert_told(message, "  [[labeler]] sure: `treshold` is nan\n", "did you mean `threshold`?")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("[[generation]]\nnoise.jitter.ops = nan", "generation 0, [[noise]] jitter: `ops`"),
+        ("[[generation]]\n[[generation.noise]]\nname = 'jitter'\nops = nan", "generation 0, [[noise]] jitter: `ops`"),
+        ("[[generation]]\n[[generation]]\nsteps = nan", "generation 1, `steps`"),
+        ("[[generation]]\noptimizer.options.x = [1, nan]", "generation 0, [optimizer]: `options.x.1`"),
+        ("[[noise]]\nops = nan", "[[noise]] 2: `ops`"),
+        ("[views.third]\nstream = nan", "[views.third]: `stream`"),
+        ("[[pass]]\n[[pass]]\nviews = nan", "[[pass]] 1: `views`"),
+        ("[step]\nuse = './parts.py:Other'\nspeed = nan", "[step] other: `speed`"),
+    ],
+)
+def test_what_is_not_finite_is_called_as_in_other_messages(kitchen, text, name):
+    path = kitchen.more(f"{text}\n")
+    assert_told(problems(path), f"line {line_of(path, 'nan')}  {name} is nan")
+
+
+@pytest.mark.parametrize(
+    ("key", "parts"),
+    [
+        ("std = [0.5, 0]", ["[model]: `std = [0.5, 0]`", "it takes a list (a number above 0) of at least 1 entry"]),
+        ("std = [0.2, -0.2, 0.2]", ["[model]: `std = [0.2, -0.2, 0.2]`", "a number above 0"]),
+        ("std = []", ["[model]: `std = []`", "at least 1 entry"]),
+        ("std = [nan]", ["[model]: `std.0` is nan", "finite"]),
+        ("mean = []", ["[model]: `mean = []`", "it takes a list (a number) of at least 1 entry"]),
+        ("mean = [0.5, inf, 0.5]", ["[model]: `mean.1` is inf", "numbers must be finite"]),
+        ('mean = ["a"]', ['[model]: `mean = ["a"]`', "it takes a list (a number)"]),
+    ],
+)
+def test_normalisation(kitchen, key, parts):
+    path = kitchen.spoiled('name = "test_resnet"', f'name = "test_resnet"\n{key}')
+    message = problems(path)
+    assert_told(message, f"line {line_of(path, key)}  ", *parts)
+    assert "1 problem\n" in message
+
+
+def test_a_metric_that_nobody_measures_selects_nothing(kitchen):
+    recipe = load(kitchen.base, {"select": "agreement"})
+    assert recipe.warnings == ['`select = "agreement"` selects nothing: no plugin implements `measure`']
+    path = kitchen.spoiled("metric = []\n", 'select = "agreement"\n')
+    assert load(path).warnings == []
 
 
 def test_names_are_unique(kitchen):

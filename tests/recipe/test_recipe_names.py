@@ -1,0 +1,82 @@
+"""Names of models and optimizers: looked up in timm where a run is about to happen, told like any other problem."""
+
+import subprocess
+import sys
+
+import pytest
+
+from sslkit.errors import RecipeError
+from sslkit.network import check_names
+from sslkit.recipe import load
+
+
+def wrong(path, overrides=None, **more):
+    with pytest.raises(RecipeError) as caught:
+        load(path, overrides, names=True, **more)
+    return str(caught.value)
+
+
+def test_names_are_told_with_everything_else(kitchen, monkeypatch):
+    monkeypatch.chdir(kitchen.folder)
+    path = kitchen.spoiled("rate = 0.1", 'name = "sgdd"\nrate = 0.1')
+    path.write_text(path.read_text().replace('"test_resnet"', '"test_resnett"').replace("steps = 100", "stps = 100"))
+    lines = path.read_text().splitlines()
+    model, optimizer = lines.index('name = "test_resnett"') + 1, lines.index('name = "sgdd"') + 1
+    message = wrong("spoiled.toml")
+    assert "spoiled.toml: 4 problems" in message and "unknown key or section `stps`" in message
+    assert f"  line {model}  [model]: timm has no model `test_resnett`\n" in message and "`test_resnet`?" in message
+    assert f"  line {optimizer}  [optimizer]: timm has no optimizer `sgdd`\n" in message and "`sgd`?" in message
+
+
+def test_names_of_a_table_that_is_wrong_otherwise(kitchen):
+    path = kitchen.spoiled('name = "test_resnet"', 'name = "test_resnett"\nsise = 3')
+    assert "unknown key `sise`" in wrong(path) and "no model `test_resnett`" in wrong(path)
+
+
+def test_names_of_one_generation(kitchen):
+    path = kitchen.more('[[generation]]\n[[generation]]\nmodel.name = "resnt18"\noptimizer.name = "adamww"\n')
+    message = wrong(path)
+    assert "timm has no model `resnt18` (generation 1)" in message and "Did you mean `resnet18`?" in message
+    assert "timm has no optimizer `adamww` (generation 1)" in message and "--set" not in message
+    assert "--set: 1 problem" in wrong(kitchen.base, {"model.name": "resnt18"})
+
+
+def test_a_name_that_every_generation_replaces_is_not_looked_up(kitchen):
+    path = kitchen.spoiled('"test_resnet"', '"nothing"')
+    path.write_text(path.read_text() + '[[generation]]\nmodel.name = "resnet18"\n')
+    assert load(path, names=True).generations[0].model.name == "resnet18"
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet18.a1_in1k", "hf-hub:somebody/something", "local-dir:/models/a"])
+def test_names_that_timm_knows(kitchen, name):
+    assert load(kitchen.base, {"model.name": name}, names=True).generations[0].model.name == name
+
+
+def test_weights_that_timm_lacks(kitchen):
+    assert "no weights `a9` of its model `resnet18`" in wrong(kitchen.base, {"model.name": "resnet18.a9"})
+
+
+def test_a_name_that_resembles_none(kitchen):
+    message = wrong(kitchen.base, {"model.name": "!", "optimizer.name": "!"})
+    assert "`timm.list_models()` lists all" in message and "it has: adabelief, " in message
+
+
+def test_a_model_plugin_has_no_name_of_timms(kitchen):
+    path = kitchen.spoiled('name = "test_resnet"', 'use = "./parts.py:Net"\nname = "mine"')
+    assert load(path, names=True).generations[0].model is None
+
+
+def test_names_of_a_recipe_that_was_loaded_without(kitchen, monkeypatch):
+    monkeypatch.chdir(kitchen.folder)
+    path = kitchen.spoiled('"test_resnet"', '"test_resnett"')
+    line = path.read_text().splitlines().index('name = "test_resnett"') + 1
+    recipe = load("spoiled.toml")
+    with pytest.raises(RecipeError, match=f"spoiled.toml: 1 problem\n\n  line {line}  .model.: timm has no model"):
+        check_names(recipe.generations)
+    check_names(load(kitchen.base).generations)
+
+
+def test_loading_without_names_imports_no_timm(kitchen):
+    code = f"import sys; from sslkit.recipe import load; load({str(kitchen.base)!r}); print('timm' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "False", said.stderr
