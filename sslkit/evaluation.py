@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import torch
+
 from .classifier import NetworkClassifier
+from .errors import RunError
 from .journal import Journal
-from .recipe.model import CLEAN
+from .recipe.message import did_you_mean, listed, sentence, shown
+from .recipe.model import CLEAN, Settings
 from .session import Session
 from .state import State
 from .streams import make_view
+from .types import Classifier, Targets
 
 
 def make_classifier(state: State, session: Session) -> NetworkClassifier:
@@ -23,12 +29,35 @@ def evaluate(state: State, session: Session) -> dict[str, Any]:
     """Measure the model, remember it if it is the best on validation images."""
     model = make_classifier(state, session)
     metrics = state.hooks.measure(model, session.data, state.stored, session.baseline, state.progress)
+    if state.selected is None:
+        check_select(state, session, model, metrics)
     score = metrics.get(state.cfg.settings.select)
     if score is not None and (state.selected is None or score > state.selected["score"]):
         weights = {name: tensor.clone() for name, tensor in state.evaluated.state_dict().items()}
         state.selected = {"score": score, "step": state.step, "metrics": metrics, "weights": weights}
     state.hooks.report("evaluation", state.progress, metrics=metrics)
     return metrics
+
+
+def check_select(state: State, session: Session, model: Classifier, metrics: dict[str, Any]) -> None:
+    """Refuse a `select` that no metric ever answers: nothing would be selected. The default needs validation images."""
+    select = state.cfg.settings.select
+    if not metrics or select in (Settings.select, *metrics):
+        return
+    known = {**metrics, **measured_with_all(state, session, model)}
+    if select not in known:
+        hint = sentence(f"they answer: {listed(known)}.", did_you_mean(select, known))
+        raise RunError(f"`select = {shown(select)}`: no metric of the recipe answers that\n    {hint}")
+
+
+def measured_with_all(state: State, session: Session, model: Classifier) -> dict[str, Any]:
+    """What metrics answer where everything is there: some wait for pseudo-labels, a baseline, or a generation's end."""
+    data, progress = session.data, replace(state.progress, step=state.cfg.settings.steps)
+    stored = state.stored
+    if stored is None and data.unlabeled is not None:
+        rows = min(len(data.unlabeled), session.recipe.settings.label_batch)
+        stored = Targets.of(torch.arange(rows), torch.full((rows, len(data.classes)), 1 / len(data.classes)))
+    return state.hooks.measure(model, data, stored, session.baseline or model, progress)
 
 
 def generation_entry(state: State, session: Session, journal: Journal) -> dict[str, Any]:
