@@ -20,6 +20,15 @@ class DataError(SslkitError):
     """Data that cannot be used as the recipe asks."""
 
 
+class MissingData(DataError):
+    """Data that is not there: files that were never fetched, a data set that is not installed.
+
+    `open_data` raises it, or lets a `FileNotFoundError` rise, which means the same. `sslkit run` stops as at any error;
+    `sslkit check` warns and composes the recipe without data. Data that is there, but cannot be what the recipe asks
+    for, is a plain `DataError`: an error for both.
+    """
+
+
 class RunError(SslkitError):
     """A run folder, checkpoint or device that cannot be used, or a run that had to stop."""
 

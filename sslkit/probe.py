@@ -1,48 +1,49 @@
 """Tries a recipe before it is run: a few steps of every generation, each loss by itself.
 
 Losses that are always zero, or that reach no weight, have gone unnoticed in published toolkits for years. Here each is
-looked at before its schedule (a ramp begins at zero) and with filters opened (a fresh teacher is sure of nothing).
+looked at before its schedule (a ramp begins at zero) and with filters opened (a fresh teacher is sure of nothing); what
+the real filters keep is counted beside it. Then the step is taken: a student that is compared with its own average
+differs from it only once it has moved.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .ahead import load_steps
 from .engine import make_targets
+from .errors import DataError, SslkitError
 from .folder import Run
+from .hookspecs import hooks_of
 from .labels import label_pool
 from .network import Network, build_network, image_size
 from .randomness import key, seed_torch
 from .recipe.model import Generation, Recipe
 from .session import Session
-from .state import State, facts_of, fresh_state, plugins_of
+from .state import State, facts_of, fresh_state, make_optimizer, plugins_of
 from .streams import assemble, make_streams
-from .types import Data, Facts, Images, Labeled, LossTerm, Step, Targets
+from .trial import TermProbe, Trouble, try_step, try_terms
+from .types import Data, Facts, Image, Images, Labeled, Step, Targets
 
-STEPS = 2
+STEPS = 3
 CHUNK = 256
-
-
-@dataclass
-class TermProbe:
-    """What one loss did in the tried steps."""
-
-    name: str
-    value: float = 0.0
-    gradient: float = 0.0
-    "Largest norm of its gradient over the student's parameters."
-    moved: bool = False
-
-    @property
-    def alive(self) -> bool:
-        """Whether it teaches anything."""
-        return self.value != 0 and self.gradient > 0 and self.moved
+LOOK = "look at its plugin"
+ADVICE = {
+    Trouble.WEIGHTLESS: "a schedule multiplies it, and it stays 0; give it a weight, or leave it out (enabled = false)",
+    Trouble.ZERO: "it was in every tried step; a loss that compares a thing with itself is",
+    Trouble.INFINITE: "look for a logarithm of 0 or a division by 0",
+    Trouble.CONSTANT: "it is a constant, detached, or reaches frozen weights only",
+    Trouble.STEEP: "look for a square root at 0 or a division by 0",
+    Trouble.STILL: "its gradient is too small to change a number; look at its weight and the learning rate",
+}
+"What may mend a loss that teaches nothing."
 
 
 @dataclass
@@ -53,18 +54,34 @@ class GenerationProbe:
     model: str
     parameters: int
     image_size: int
-    teacher: str | None = None
-    "The label timing at which there is one."
+    teachers: list[str] | None = None
+    "The label timings at which there is one. None: nothing was tried."
     terms: dict[str, TermProbe] = field(default_factory=dict)
-    used_share: float | None = None
-    "Unlabeled rows that the real filters let through."
+    moved: dict[str, bool] = field(default_factory=dict)
+    "Of a step of another shape: which models it moved."
+    shares: dict[tuple[str, str], float] = field(default_factory=dict)
+    "Rows that the real filters keep of an untrained teacher's labels, by label timing and stream."
+    views: set[str] = field(default_factory=set)
+    "Those that were there."
     waiting: list[str] = field(default_factory=list)
     "Losses that are off, as their stream is."
+    silent: list[str] = field(default_factory=list)
+    "Losses that were on and answered no term."
+
+    @property
+    def troubles(self) -> dict[str, str]:
+        """What keeps it from learning, and what may mend it."""
+        found = {f"loss `{t.name}` {t.trouble}": ADVICE[t.trouble] for t in self.terms.values() if t.trouble}
+        if self.moved:
+            return found if any(self.moved.values()) else {**found, "the step moves no weight": LOOK}
+        if not self.terms and not self.silent:
+            found["no loss is on: each waits for a stream that is off"] = "add a loss on the labeled stream"
+        return {**found, **{f"loss `{name}` answers no term": LOOK for name in self.silent}}
 
     @property
     def alive(self) -> bool:
         """Whether every loss that is on teaches something."""
-        return all(term.alive for term in self.terms.values())
+        return not self.troubles
 
 
 def compose(recipe: Recipe, data: Data | None) -> list[GenerationProbe]:
@@ -73,6 +90,7 @@ def compose(recipe: Recipe, data: Data | None) -> list[GenerationProbe]:
     for cfg in recipe.generations:
         with torch.device("meta"):
             network = build_network(_unweighted(cfg), plugins_of(cfg), _facts(cfg, data, torch.device("meta")))
+            make_optimizer(cfg.optimizer, network)
         probes.append(_probe_of(cfg, network))
     return probes
 
@@ -98,36 +116,69 @@ def _probe_of(cfg: Generation, network: Network) -> GenerationProbe:
 
 def probe(recipe: Recipe, data: Data, device: torch.device) -> list[GenerationProbe]:
     """A few steps of every generation, students taught by a throwaway teacher that labels one chunk."""
-    few = replace(data, unlabeled=data.unlabeled and first(data.unlabeled, CHUNK))
+    rows = min(CHUNK, recipe.settings.label_batch)
+    few = data if data.unlabeled is None else replace(data, unlabeled=first(data.unlabeled, rows))
     session = Session(recipe, few, Run(Path()), device)
     return [probe_generation(cfg, session) for cfg in recipe.generations]
 
 
 def first(images: Images, count: int) -> Images:
-    """The beginning of a split."""
-    return Images(images.ids[:count], images.read, images.truth[:count])
+    """The beginning of a split. Raises `DataError` where it cannot be read."""
+
+    def read(position: NDArray[np.int64]) -> list[Image]:
+        try:
+            return images.read(position)
+        except SslkitError:
+            raise
+        except Exception as error:
+            raise DataError(f"unlabeled images could not be read: {type(error).__name__}: {error}") from error
+
+    return Images(images.ids[:count], read, images.truth[:count])
+
+
+class Shares(defaultdict[tuple[str, str], list[Tensor]]):
+    """Which rows the real filters keep, by label timing and stream."""
+
+    def __init__(self) -> None:
+        super().__init__(list)
+
+    def see(self, timing: str, stream: str, targets: Targets) -> None:
+        """Some more rows."""
+        self[timing, stream].append(targets.kept.double().cpu())
+
+    def means(self) -> dict[tuple[str, str], float]:
+        """The shares kept."""
+        return {place: torch.cat(rows).mean().item() for place, rows in self.items()}
 
 
 def probe_generation(cfg: Generation, session: Session) -> GenerationProbe:
     """One generation, as it would begin, and its first steps."""
-    facts = facts_of(cfg, session.data, session.device)
-    entries = [entry for entry in cfg.entries() if entry.section != "tracker"]
-    state = fresh_state(cfg, entries, facts, session.recipe.settings.seed, throwaway(cfg, session), None)
-    found = _probe_of(cfg, state.student)
-    found.teacher = next((timing for timing, teacher in state.teachers.items() if teacher is not None), None)
-    shares: list[Tensor] = []
-    if state.teachers.get("pool") is not None and session.data.unlabeled is not None:
+    state = begun(cfg, session)
+    found, shares = _probe_of(cfg, state.student), Shares()
+    found.teachers = [timing for timing, teacher in state.teachers.items() if teacher is not None]
+    if "pool" in found.teachers and session.data.unlabeled is not None:
         state.stored = label_pool(state, session)
-        shares.append(state.stored.kept.double())
-        state.stored = opened(state.stored)
+        shares.see("pool", "unlabeled", state.stored)
     state.labeled = state.hooks.revise_labeled(Labeled.of(session.data.labeled), state.stored, state.progress)
-    for arrays in load_steps(make_streams(state, session.data), 0, STEPS, 0):
+    if state.stored is not None:
+        state.stored = opened(state.stored)
+    for arrays in load_steps(make_streams(state, session.data), 0, min(STEPS, cfg.settings.steps), 0):
         probe_step(state, assemble(state, arrays), found, shares)
         state.step += 1
-    found.used_share = torch.cat(shares).mean().item() if shares else None
-    on = {name.partition(".")[0] for name in found.terms}
-    found.waiting = [e.name for e in entries if e.section == "loss" and e.name not in on]
+    found.shares = shares.means()
+    losses = [e for e in state.hooks.entries if e.section == "loss" and "loss" in hooks_of(e.plugin)]
+    found.waiting = [e.name for e in losses if not found.views >= set(e.on)]
+    heard = {term.owner for term in found.terms.values()}
+    found.silent = [e.name for e in losses if e.name not in heard and e.name not in found.waiting]
     return found
+
+
+def begun(cfg: Generation, session: Session) -> State:
+    """A generation at its step 0. Nothing decays: a weight that moves is to have been moved by a loss."""
+    cfg = replace(cfg, optimizer=replace(cfg.optimizer, weight_decay=0.0))
+    facts = facts_of(cfg, session.data, session.device)
+    entries = [entry for entry in cfg.entries() if entry.section != "tracker"]
+    return fresh_state(cfg, entries, facts, session.recipe.settings.seed, throwaway(cfg, session), None)
 
 
 def throwaway(cfg: Generation, session: Session) -> Network | None:
@@ -145,58 +196,20 @@ def opened(targets: Targets) -> Targets:
     return replace(targets, weight=torch.ones_like(targets.weight), copies=torch.ones_like(targets.copies))
 
 
-def probe_step(state: State, step: Step, found: GenerationProbe, shares: list[Tensor]) -> None:
-    """Each loss of one step by itself: value, gradient, and whether the optimizer moves the student down it."""
+def probe_step(state: State, step: Step, found: GenerationProbe, shares: Shares) -> None:
+    """One step: its losses are looked at, then it is taken."""
     forward = state.forward(step)
     make_targets(state, step, forward)
     for batch in step.batches:
         if batch.targets is not None:
-            if state.label_timing:
-                shares.append((batch.targets.weight > 0).double().cpu())
+            if state.label_timing and state.step == 0:  # later on, a student that teaches is not untrained any more
+                shares.see("step", batch.stream, batch.targets)
             batch.targets = opened(batch.targets)
     step = forward.step = state.hooks.mix(step)
+    found.views |= step.views.keys()
     if state.hooks.implements("train_step"):
-        before = _weights(state)
-        terms = state.hooks.train_step(step, forward, state) or []
-        for term in terms:
-            seen = found.terms.setdefault(term.name, TermProbe(term.name))
-            seen.value, seen.gradient, seen.moved = term.value.item(), 1.0, seen.moved or _moved(state, before)
+        try_step(state, step, forward, found.terms, found.moved)
     else:
-        terms = state.losses(step, forward)
-        for term, gradients in zip(terms, _gradients(state, terms), strict=True):
-            _see(state, term, gradients, found.terms.setdefault(term.name, TermProbe(term.name)))
-    state.hooks.after_step(step, forward, state.student, state.average, state.teachers.get("step"))
-
-
-def _gradients(state: State, terms: list[LossTerm]) -> list[list[Tensor | None]]:
-    """Each term's gradient; all are taken before any weight moves."""
-    parameters = [p for p in state.student.parameters() if p.requires_grad]
-    return [
-        list(torch.autograd.grad(term.value, parameters, retain_graph=True, allow_unused=True))
-        if term.value.requires_grad
-        else [None] * len(parameters)
-        for term in terms
-    ]
-
-
-def _see(state: State, term: LossTerm, gradients: list[Any], seen: TermProbe) -> None:
-    before = _weights(state)
-    parameters = [p for p in state.student.parameters() if p.requires_grad]
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = gradient
-    seen.value = max(seen.value, abs(term.value.item()))
-    seen.gradient = max([seen.gradient] + [g.norm().item() for g in gradients if g is not None])
-    state.optimizer.state.clear()  # another loss's momentum must not pass for this one's
-    state.optimizer.step()
-    seen.moved = seen.moved or (any(g is not None for g in gradients) and _moved(state, before))
-    with torch.no_grad():
-        for parameter, value in zip(state.student.parameters(), before, strict=True):
-            parameter.copy_(value)
-
-
-def _weights(state: State) -> list[Tensor]:
-    return [parameter.detach().clone() for parameter in state.student.parameters()]
-
-
-def _moved(state: State, before: list[Tensor]) -> bool:
-    return any(not torch.equal(p, b) for p, b in zip(state.student.parameters(), before, strict=True))
+        try_terms(state, state.losses(step, forward), found.terms)
+    teacher = state.teachers.get("step") or state.teachers.get("pool")
+    state.hooks.after_step(step, forward, state.student, state.average, teacher)

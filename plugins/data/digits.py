@@ -9,7 +9,7 @@ from annotated_types import Ge
 from numpy.typing import NDArray
 
 from sslkit import Data, Image, Images, Progress, hookimpl
-from sslkit.errors import DataError
+from sslkit.errors import DataError, MissingData
 
 TOTAL = 1797
 "Images that scikit-learn ships: the test part of the UCI set (Alpaydin & Kaynak 1998)."
@@ -23,10 +23,14 @@ def to_uint8(values: NDArray[np.float64]) -> NDArray[np.uint8]:
 
 @cache
 def pixels_and_truth() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Every image and its class, in scikit-learn's order."""
+    """Every image and its class, in scikit-learn's order. Raises `MissingData` where it is not installed."""
     # Imported late: naming the plugin in a recipe must not wait for scikit-learn.
-    from sklearn.datasets import load_digits
-
+    try:
+        from sklearn.datasets import load_digits
+    except ModuleNotFoundError as error:
+        raise MissingData(
+            f"[data] digits: the images come with scikit-learn, which is not installed ({error}): pip install scikit-learn"
+        ) from error
     digits = load_digits()
     return to_uint8(digits.images), digits.target.astype(np.int64)
 
