@@ -87,7 +87,7 @@ def _to_resume(folder: Path, recipe: Any, overrides: Any, seed: int | None) -> R
 def _loaded(recipe: str | Path | Recipe, overrides: dict[str, Any] | None, seed: int | None) -> Recipe:
     """A recipe with what was said beside it."""
     if not isinstance(recipe, Recipe):
-        return load(recipe, overrides, seed)
+        return load(recipe, overrides, seed, names=True)
     said = {**(overrides or {}), **({} if seed is None else {"seed": seed})}
     return with_overrides(recipe, said) if said else recipe
 

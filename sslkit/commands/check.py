@@ -28,12 +28,11 @@ def check(recipe: str, settings: tuple[str, ...], seed: int | None, device: str 
     """
     from ..environment import choose_device, determinism
     from ..errors import SslkitError
-    from ..network import check_names, require_timm
+    from ..network import require_timm
     from ..recipe import load
 
-    loaded = load(recipe, overrides(settings), seed)
     require_timm()
-    check_names(loaded.generations)
+    loaded = load(recipe, overrides(settings), seed, names=True)
     from ..probe import probe
     from ..state import open_data
 

@@ -4,7 +4,10 @@ import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
 
+import sslkit
+from sslkit import cli
 from sslkit.errors import RecipeError
 from sslkit.network import check_names
 from sslkit.recipe import load
@@ -80,3 +83,13 @@ def test_loading_without_names_imports_no_timm(kitchen):
     code = f"import sys; from sslkit.recipe import load; load({str(kitchen.base)!r}); print('timm' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "False", said.stderr
+
+
+def test_run_and_check_tell_names_with_everything_else(kitchen, tmp_path):
+    """They need timm anyway, so one try says all."""
+    path = kitchen.spoiled("rate = 0.1", 'name = "sgdd"\nrate = -1')
+    with pytest.raises(RecipeError, match=r"(?s)2 problems.*no optimizer `sgdd`.*`rate = -1`"):
+        sslkit.run(path, out=tmp_path / "run")
+    done = CliRunner().invoke(cli.cli, ["check", str(path)])
+    assert done.exit_code == 2 and "2 problems" in done.output
+    assert "no optimizer `sgdd`" in done.output and "`rate = -1`" in done.output
