@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .distributed import global_mean
-    from .errors import SslkitError
+    from .errors import MissingData, SslkitError
     from .folder import Run
     from .runs import run
     from .types import (
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "distributed": ["global_mean"],
-    "errors": ["SslkitError"],
+    "errors": ["MissingData", "SslkitError"],
     "folder": ["Run"],
     "runs": ["run"],
     "types": [
@@ -56,6 +56,7 @@ __all__ = [
     "Keys",
     "Labeled",
     "LossTerm",
+    "MissingData",
     "Outputs",
     "Progress",
     "Run",

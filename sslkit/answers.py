@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor, nn
 
-from .errors import PluginError
+from .errors import DataError, PluginError, SslkitError
 from .recipe.model import Entry
-from .types import LossTerm, Targets
+from .types import Data, LossTerm, Targets
 
 
 class Call(NamedTuple):
@@ -75,6 +75,27 @@ def check_modules(call: Call, hook: str, answer: dict[str, Any]) -> None:
             raise call.fail(hook, f"answers `{name}`, which is {type(module).__name__}; Module was expected")
 
 
+def guard_reading(call: Call, hook: str, data: Data) -> None:
+    """An image that cannot be read, whenever that shows, is the user's to mend, and said with its split."""
+    for split, images in data.splits.items():
+        images.read = readable(call, split, images.read)
+
+
+def readable(call: Call, split: str, read: Callable[[Any], list[Any]]) -> Callable[[Any], list[Any]]:
+    """`read`, its errors as `DataError`."""
+
+    def images(position: Any) -> list[Any]:
+        try:
+            return read(position)
+        except SslkitError:
+            raise
+        except Exception as error:
+            where = f"[{call.entry.section}] {call.entry.name}: images of the {split} split"
+            raise DataError(f"{where} could not be read: {type(error).__name__}: {error}") from error
+
+    return images
+
+
 def check_metrics(call: Call, hook: str, answer: dict[str, Any]) -> None:
     """Metrics are written into JSON."""
     for name, value in answer.items():
@@ -97,6 +118,7 @@ def measured(value: Any) -> Any:
 
 
 PARTS: dict[str, Callable[[Call, str, Any], None]] = {
+    "open_data": guard_reading,
     "loss": check_terms,
     "train_step": check_terms,
     "extend_model": check_modules,

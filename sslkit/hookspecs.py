@@ -1,6 +1,7 @@
 """The hooks: everything a plugin can do, in the order of the loop that calls them.
 
     data = open_data                                       # once
+    rehearsal: build_model, image_transforms               # of every generation, thrown away
     for generation in recipe:
         student = build_model(model_kwargs), extend_model  # from scratch, or from the previous generation
         average(student), trainables(student), make_teacher(student, average, previous)
@@ -14,7 +15,7 @@
             scheduled                                      # "lr" and any plugin's field
             perturb_batch(images)                          # on the device, floats in 0-1
             if labels are made at each step: label, refine
-            mix(step)                                      # MixUp and its kin
+            mix(step)                                      # rows with one another, after labels are made
             loss(step) ... backward, optimizer             # or train_step, for steps of another shape
             after_step                                     # the moving average moves
             measure, report                                # now and then, and at the generation's end
@@ -75,7 +76,11 @@ class DataHooks:
 
     @hookspec
     def open_data(self, progress: Progress) -> Data:
-        """Slot. Once per run. Splits depend on `progress.seed`; ids are stable; images are read when asked for."""
+        """Slot. Once per run. Splits depend on `progress.seed`; ids are stable; images are read when asked for.
+
+        Raise `MissingData` (or let a `FileNotFoundError` rise) where the data is not there: `sslkit check` then composes
+        without it. What the recipe asks of data that is there, and cannot have, is another `SslkitError`.
+        """
 
 
 class ModelHooks:

@@ -12,25 +12,24 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from .ahead import load_steps
 from .engine import make_targets
-from .errors import DataError, SslkitError
+from .errors import RecipeError, SslkitError
 from .folder import Run
 from .hookspecs import hooks_of
 from .labels import label_pool
-from .network import Network, build_network, image_size
+from .network import Network, build_network, image_size, without_weights
 from .randomness import key, seed_torch
+from .recipe.message import counted, listed
 from .recipe.model import Generation, Recipe
 from .session import Session
 from .state import State, facts_of, fresh_state, make_optimizer, plugins_of
 from .streams import assemble, make_streams
 from .trial import TermProbe, Trouble, try_step, try_terms
-from .types import Data, Facts, Image, Images, Labeled, Step, Targets
+from .types import Data, Facts, Images, Labeled, Step, Targets, ViewSpec
 
 STEPS = 3
 CHUNK = 256
@@ -85,21 +84,36 @@ class GenerationProbe:
 
 
 def compose(recipe: Recipe, data: Data | None) -> list[GenerationProbe]:
-    """Every generation's model on the meta device: nothing is computed, but nothing can be missing either."""
-    probes = []
+    """Every generation's model, timm's on the meta device: nothing is computed, but nothing can be missing either."""
+    return [_composed(cfg, data) for cfg in recipe.generations]
+
+
+def rehearse(recipe: Recipe, data: Data) -> None:
+    """Find what would stop a later generation before the first has taken its hours.
+
+    Raises `RecipeError` that lists what timm and the plugins refuse to build, and in which generations.
+    """
+    refused: dict[str, list[str]] = {}
     for cfg in recipe.generations:
-        with torch.device("meta"):
-            network = build_network(_unweighted(cfg), plugins_of(cfg), _facts(cfg, data, torch.device("meta")))
-            make_optimizer(cfg.optimizer, network)
-        probes.append(_probe_of(cfg, network))
-    return probes
+        try:
+            _composed(cfg, data)
+            for name, view in cfg.views.items():
+                plugins_of(cfg).image_transforms(ViewSpec(name, view.stream, image_size(cfg), data.channels))
+        except SslkitError as error:
+            refused.setdefault(str(error), []).append(str(cfg.index))
+    if refused:
+        where = len(recipe.generations) > 1
+        lines = [f"  {f'generation {listed(indices)}: ' if where else ''}{said}" for said, indices in refused.items()]
+        raise RecipeError("\n".join([f"{recipe.name}: {counted(len(refused), 'problem')}\n", *lines]))
 
 
-def _unweighted(cfg: Generation) -> Generation:
-    """Without files and downloads: a composition needs shapes alone."""
-    if cfg.model is None:
-        return cfg
-    return replace(cfg, model=replace(cfg.model, pretrained=False, weights=None))
+def _composed(cfg: Generation, data: Data | None) -> GenerationProbe:
+    # timm's models need no memory for this; a plugin's may compute with what it makes.
+    device = torch.device("meta" if cfg.model else "cpu")
+    with device:
+        network = build_network(without_weights(cfg), plugins_of(cfg), _facts(cfg, data, device))
+        make_optimizer(cfg.optimizer, network)
+    return _probe_of(cfg, network)
 
 
 def _facts(cfg: Generation, data: Data | None, device: torch.device) -> Facts:
@@ -123,17 +137,8 @@ def probe(recipe: Recipe, data: Data, device: torch.device) -> list[GenerationPr
 
 
 def first(images: Images, count: int) -> Images:
-    """The beginning of a split. Raises `DataError` where it cannot be read."""
-
-    def read(position: NDArray[np.int64]) -> list[Image]:
-        try:
-            return images.read(position)
-        except SslkitError:
-            raise
-        except Exception as error:
-            raise DataError(f"unlabeled images could not be read: {type(error).__name__}: {error}") from error
-
-    return Images(images.ids[:count], read, images.truth[:count])
+    """The beginning of a split."""
+    return Images(images.ids[:count], images.read, images.truth[:count])
 
 
 class Shares(defaultdict[tuple[str, str], list[Tensor]]):

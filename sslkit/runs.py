@@ -18,6 +18,7 @@ from .folder import RECIPE, Run, mixed
 from .hooks import Hooks
 from .loader import ViewMaker
 from .network import check_names, image_size, require_timm
+from .probe import rehearse
 from .recipe import baseline_of, load, with_overrides
 from .recipe.model import CLEAN, Recipe, hash_of
 from .session import Session
@@ -125,6 +126,7 @@ def open_session(folder: Path, recipe: Recipe, device: torch.device, stop: Any, 
     if (folder / RECIPE).exists():
         run.write_summary(session, "running")
     else:
+        rehearse(recipe, data)
         run.create(session)
     return session
 

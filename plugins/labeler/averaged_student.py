@@ -1,6 +1,7 @@
 """Mean Teacher's teacher: a moving average of the student."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import nn
 
@@ -14,6 +15,9 @@ class AveragedStudent:
 
     Raises `RecipeError` where no plugin keeps an average.
     """
+
+    needs: ClassVar = ("average",)
+    "A trait: some plugin keeps the average that teaches."
 
     @hookimpl
     def make_teacher(self, average: nn.Module | None) -> nn.Module:

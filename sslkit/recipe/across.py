@@ -51,9 +51,14 @@ def _unused_stream(drafts: list[Draft], problems: Problems) -> None:
 
 
 def _continued(drafts: list[Draft], problems: Problems) -> None:
-    """A generation that starts from the previous model has the same one."""
+    """A generation that starts from the previous model has the same one, and the same optimizer if it goes on with it."""
     for number, (before, draft) in enumerate(itertools.pairwise(drafts), 1):
         settings, old, new = draft.settings, before.model, draft.model
+        was, now = before.optimizer, draft.optimizer
+        if settings is not None and settings.init == "continue" and was and now and was.name != now.name:
+            problems.add(draft.table.where("init"), f'generation {number}: `init = "continue"`, but its optimizer '
+                         f"`{now.name}` is not the previous one, `{was.name}`",
+                         'another optimizer takes `init = "previous"`, which starts from the weights alone')  # fmt: skip
         if settings is None or settings.init == "scratch" or old is None or new is None:
             continue
         if (old.name, old.options) != (new.name, new.options):

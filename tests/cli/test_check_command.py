@@ -294,7 +294,7 @@ def test_digits_are_missing_where_scikit_learn_is(check, monkeypatch):
         ("impossible", "classes = 500, but there are 12"),
         ("forbidden", "raised PermissionError"),
         ("bug", "raised KeyError"),
-        ("unreadable", "unlabeled images could not be read: FileNotFoundError: a/b.png"),
+        ("unreadable", "images of the unlabeled split could not be read: FileNotFoundError: a/b.png"),
     ],
 )
 def test_data_that_is_there_and_cannot_be_used_is_an_error(way, said, check):

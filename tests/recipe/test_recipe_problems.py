@@ -670,6 +670,7 @@ def test_passes_are_tables(kitchen):
         ('noise.jitter.name = "x"', ["a plugin's name cannot be changed here"]),
         ('loss.distillation.on = "stong"', ['`on = "stong"` names no view (generation 1)']),
         ('init = "continue"\nmodel.name = "resnet18"', ['`init = "continue"`', "`resnet18` is not the previous one, `test_resnet`"]),
+        ('init = "continue"\noptimizer.name = "lion"', ['`init = "continue"`', "`lion` is not the previous one, `sgd`"]),
         ('labeler.label.enabled = false', ["makes labels", "(generation 1)"]),
         ('noise = [{ use = "./parts.py:Blend" }, { use = "./parts.py:Blend" }]', ["blend: overridden twice"]),
         ("noise = [{ ops = 3 }]", ["neither `name` nor `use` says which"]),

@@ -196,6 +196,33 @@ BAD = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("split", ["labeled", "unlabeled", "test"])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_image_that_cannot_be_read(recipe, out, refused, split, workers):
+    """In a training step, when the pool is labeled, or when the model is measured."""
+    plugins = f"""
+from dataclasses import dataclass, replace
+from stateful import Blobs
+from sslkit import hookimpl
+
+@dataclass(eq=False, kw_only=True)
+class Torn:
+    @hookimpl
+    def open_data(self, progress):
+        data = Blobs().open_data(progress)
+        data.{split}.read = self.read
+        return data
+
+    def read(self, rows):
+        raise OSError("image file is truncated")
+"""
+    said = refused(
+        "run", recipe('[data]\nuse = "./plugins.py:Torn"', plugins), "--set", f"workers={workers}", "--out", out
+    )
+    told = " ".join(said.split())
+    assert f"[data] torn: images of the {split} split could not be read: OSError: image file is truncated" in told
+
+
 @pytest.mark.parametrize("case", BAD)
 def test_a_plugin_at_fault_is_named_with_its_hook(recipe, out, refused, case):
     section, on, body, words = BAD[case]
@@ -487,6 +514,26 @@ def test_a_model_without_stochastic_depth(recipe, out, refused):
     assert "enabled = false" in str(caught.value)
     done = sslkit.run(path, overrides={**DENSE, "noise.depth.enabled": False}, out=out.with_name("b"), device="cpu")
     assert done.summary["status"] == "finished"
+
+
+@pytest.mark.parametrize(("later", "words"), [
+    ({"model": {**{k.removeprefix("model."): v for k, v in DENSE.items()}}}, "[model] densenet121: takes no `drop_path_rate`"),
+    ({"optimizer.options": {"nesterof": True}}, "[optimizer] sgd: timm refuses it"),
+    ({"noise.cutout.size": 900}, "900"),
+])  # fmt: skip
+def test_what_a_later_generation_cannot_build_is_said_before_the_first(recipe, out, refused, later, words):
+    """All of it at once, before any training, and nothing is made that a corrected recipe would have to fit."""
+    text = '[[noise]]\nuse = "stochastic_depth"\n[[noise]]\nuse = "cutout"\nsize = 4\n'
+    over = {f"generation.1.{key}": value for key, value in later.items()}
+    with pytest.raises(RecipeError) as caught:
+        sslkit.run(recipe(text), overrides={"baseline": True, **over}, out=out, device="cpu")
+    first, _, line = str(caught.value).splitlines()[:3]
+    assert first == "tiny: 1 problem" and line.startswith("  generation 1: ") and words in line
+    assert not out.exists()
+    said = refused(
+        "run", recipe(text), "--out", out, *(f"--set=optimizer.options={{ {key} = 1 }}" for key in ["nesterof"])
+    )
+    assert "generation 0, 1: [optimizer] sgd: timm refuses it" in " ".join(said.split())
 
 
 @pytest.mark.parametrize(("overrides", "words"), [
