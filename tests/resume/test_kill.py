@@ -30,6 +30,13 @@ def test_killed_at_random_moments(trial, name):
     random_kills(trial(name), random.Random(name), 2)
 
 
+@pytest.mark.parametrize("name", ["pool", "twin"])
+def test_killed_in_half_precision(trial, name):
+    run = trial(name, precision="bfloat16")
+    assert run.kill_at("step", run.points["step"] // 2, "after") == "killed"
+    run.finish()
+
+
 @pytest.mark.parametrize("point", ["label", "refine", "shard"])
 @pytest.mark.parametrize("name", ["pool", "both"])
 def test_killed_while_labeling(trial, name, point):
