@@ -455,7 +455,9 @@ def test_a_composition_needs_no_data(name):
     recipe = load(name)
     found = compose(recipe, None)
     assert [one.index for one in found] == [cfg.index for cfg in recipe.generations]
-    assert all(one.image_size == 24 and one.model == "test_resnet" and not one.terms for one in found)
+    sizes = [cfg.model_size for cfg in recipe.generations]
+    assert [one.image_size for one in found] == sizes
+    assert all(one.model == "test_resnet" and not one.terms for one in found)
     assert found[0].parameters == sum(p.numel() for p in network_of(recipe).parameters())
 
 
