@@ -3,6 +3,16 @@
 Every class takes one message, so that an error raised in a data worker arrives unchanged.
 """
 
+import traceback
+from pathlib import Path
+
+
+def told(error: BaseException) -> str:
+    """An exception of a plugin's or a library's own, with the line that raised it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{where}"
+
 
 class SslkitError(Exception):
     """A problem its reader can mend. The message says where, what was received, what is accepted."""

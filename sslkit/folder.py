@@ -40,6 +40,11 @@ class Run:
         self.environment: dict[str, Any] = {}
         self.seconds = 0.0
 
+    def __repr__(self) -> str:
+        """The folder and how far it is."""
+        status = self.summary["status"] if (self.folder / SUMMARY).is_file() else "without a summary"
+        return f"<sslkit.Run {str(self.folder)!r}: {status}>"
+
     # What a user reads --------------------------------------------------------------------------------------------
 
     @property

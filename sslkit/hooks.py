@@ -17,7 +17,7 @@ import pluggy
 from torch import Tensor, nn
 
 from .answers import Call, check_alike, check_targets, checked, measured
-from .errors import RecipeError, SslkitError
+from .errors import RecipeError, SslkitError, told
 from .hookspecs import SECTIONS, AnyHooks
 from .recipe.model import Entry
 from .types import (
@@ -83,7 +83,7 @@ class Hooks:
         except SslkitError:
             raise
         except Exception as error:
-            raise call.fail(hook, f"raised {type(error).__name__}: {error}") from error
+            raise call.fail(hook, f"raised {told(error)}") from error
 
     def _collect(
         self, hook: str, expected: type | tuple[type, ...], where: Where | None = None, **arguments: Any

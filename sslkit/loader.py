@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .errors import PluginError, SslkitError
+from .errors import PluginError, SslkitError, told
 from .randomness import key, numpy_generator, row_keys, uniform
 from .types import Image, Images, Transform, ViewSpec
 
@@ -114,7 +114,7 @@ class ViewMaker:
         except SslkitError:
             raise
         except Exception as error:
-            raise PluginError(f"{where} raised {type(error).__name__}: {error}") from error
+            raise PluginError(f"{where} raised {told(error)}") from error
         expected = (len(keys), self.spec.size, self.spec.size, self.spec.channels)
         got_list = isinstance(made, list)  # only before the one that resizes
         if not got_list and (getattr(made, "shape", None) != expected or made.dtype != np.uint8):

@@ -31,10 +31,8 @@ def new_folder(out: str | Path | None, name: str) -> Path:
     if out is not None:
         folder = Path(out)
         if folder.exists():
-            raise RunError(
-                f"{folder} exists already and is never overwritten: choose another --out, or go on with "
-                f"`sslkit run --resume {folder}`"
-            )
+            begun = f", or go on with `sslkit run --resume {folder}`" if (folder / RECIPE).exists() else ""
+            raise RunError(f"{folder} exists already and is never overwritten: choose another --out{begun}")
         return folder
     slug = re.sub(r"[^\w.-]+", "_", name) or "run"
     numbers = iter(range(2, 1_000_000))

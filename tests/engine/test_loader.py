@@ -213,7 +213,8 @@ def test_errors_arrive_with_their_own_type_and_message(workers):
     with pytest.raises(DataError, match=r"^step 0 could not be read: FileNotFoundError: .*'a/b.png'$"):
         list(load_steps(stream_of(lose), 0, 3, workers))
     with pytest.raises(
-        PluginError, match=r"^\[noise\] fog: its transform on view `weak` raised ZeroDivisionError: by nothing$"
+        PluginError,
+        match=r"^\[noise\] fog: its transform on view `weak` raised ZeroDivisionError: by nothing \(test_loader.py, line \d+\)$",
     ):
         list(load_steps(stream_of(grey, [("fog.0", burst)]), 0, 3, workers))
     assert multiprocessing.active_children() == []  # workers end with what they were for
