@@ -260,11 +260,18 @@ class Run:
 
 def mixed(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> str:
     """Why a run folder is not gone on with by another recipe."""
-    lines = "\n    ".join(diff(old, new))
-    return (
-        f"{folder} was begun with another recipe; resuming would mix the two:\n    {lines}\n"
-        "Start a new run for the new settings, or resume without them"
-    )
+    lines = diff(old, new)
+    edited = [line for line in lines if line.startswith("files.")]
+    what, way = "another recipe", "Start a new run for the new settings, or resume without them"
+    if edited == lines:  # the digest of a plugin file or of weights, and nothing else
+        what, way = "other contents of these files", "Start a new run with the files as they are, or restore them"
+    more = [f"... and {len(lines) - MOST} more"] if len(lines) > MOST else []
+    text = "\n    ".join([*lines[:MOST], *more])
+    return f"{folder} was begun with {what}; resuming would mix the two:\n    {text}\n{way}"
+
+
+MOST = 12
+"Differences that are told."
 
 
 CARD_KEYS = ("facts", "seed")

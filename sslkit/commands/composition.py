@@ -61,7 +61,7 @@ def composition(cfg: Any, seen: Any) -> str:
     plugins = [(e.section, e.name, e.use, e.on, e.when, said(e.plugin)) for e in plugins_of(cfg)]
     judged = [(term.name, term.trouble, term.unjudged) for term in seen.terms.values()]
     seen = (seen.teachers, seen.moved, seen.waiting, seen.silent, sorted(seen.shares), judged)
-    return repr((cfg.settings, cfg.model, cfg.optimizer, cfg.views, cfg.passes, plugins, seen))
+    return repr((start_of(cfg), cfg.settings, cfg.model, cfg.optimizer, cfg.views, cfg.passes, plugins, seen))
 
 
 def plugins_of(cfg: Any) -> list[Any]:
@@ -80,7 +80,7 @@ def add_generation(tree: Tree, cfg: Any, alike: list[Any], data: Any) -> None:
     entries, settings, seen = plugins_of(cfg), cfg.settings, alike[0]
     title = f"generation {cfg.index}" if len(alike) == 1 else f"generations {cfg.index}-{alike[-1].index}"
     steps = f"{count(settings.steps)} steps{' each' if len(alike) > 1 else ''}"
-    branch = tree.add(Row(title, steps, INIT[settings.init], style="bold cyan", column=len(title) + 3))
+    branch = tree.add(Row(title, steps, start_of(cfg), style="bold cyan", column=len(title) + 3))
     branch.add(Row("model", seen.model, f"{seen.image_size} px", f"{count(seen.parameters)} parameters"))
     branch.add(Row("optimizer", *optimizer_pieces(cfg.optimizer)))
     for pieces in labels_rows(entries, settings, alike):
@@ -107,6 +107,11 @@ def optimizer_pieces(table: Any) -> list[str]:
     """The optimizer and its numbers."""
     numbers = {"rate": table.rate, "weight decay": table.weight_decay, "clip": table.clip}
     return [table.name, *(f"{name} {number:g}" for name, number in numbers.items() if number)]
+
+
+def start_of(cfg: Any) -> str:
+    """What a generation starts from; before the first there is nothing."""
+    return INIT[cfg.settings.init if cfg.index else "scratch"]
 
 
 def labels_rows(entries: list[Any], settings: Any, alike: list[Any]) -> list[list[str]]:

@@ -52,5 +52,5 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{path} (order)", names
         for name, item in zip(names, value, strict=True):
             yield from _leaves(item, f"{path}.{name}")
-    else:
+    elif value != {}:  # a table without keys says nothing
         yield path, value

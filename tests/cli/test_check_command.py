@@ -303,6 +303,12 @@ def test_data_that_is_there_and_cannot_be_used_is_an_error(way, said, check):
     assert "not there" not in done.output
 
 
+def test_a_first_generation_has_nothing_to_start_from(check):
+    done = check("[[generation]]\n[[generation]]", "init=previous")
+    first, second = (line for line in done.stdout.splitlines() if "─ generation" in line)
+    assert "from scratch" in first and "from the previous weights" in second
+
+
 def test_more_labels_than_there_are_is_an_error(check):
     done = check("", "data.labels_per_class=500")
     assert done.exit_code == 2 and done.stdout == ""

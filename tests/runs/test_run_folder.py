@@ -18,7 +18,7 @@ from small import BASE
 
 import sslkit
 from sslkit.errors import RunError, SslkitError
-from sslkit.folder import Run
+from sslkit.folder import Run, mixed
 from sslkit.recipe import load
 from sslkit.state import open_data
 
@@ -221,6 +221,13 @@ def test_a_model_is_made_from_its_folder_alone(recipe, out, monkeypatch):
     made = done.model(0)
     weights = load_file(out / "models/generation-0/model.safetensors")
     assert all(torch.equal(tensor, weights[f"/student/{name}"]) for name, tensor in made.state_dict().items())
+
+
+def test_what_differs_is_told_without_noise(tmp_path):
+    old = {"steps": 3, "generation": [{"steps": 3}], **{f"key{i}": 0 for i in range(20)}}
+    said = mixed(tmp_path, old, {"steps": 4, "generation": [{}]}).splitlines()
+    assert said[1:3] == ["    steps: 3 -> 4", "    generation.0.steps: 3 -> (absent)"]
+    assert len(said) == 1 + 12 + 2 and said[-2] == "    ... and 10 more"
 
 
 def test_a_run_says_what_it_is(done, tmp_path):
