@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, TypeVar
 
 from rich import box
 from rich.cells import cell_len
@@ -20,6 +20,16 @@ SHOWN = ("test_accuracy", "validation_accuracy", "pseudo_label_accuracy", "kept_
 "Metrics that have a column of their own."
 RIVAL = re.compile(r"(?P<who>.+)_(?P<split>test|validation)_accuracy")
 "Another classifier's accuracy on the same images, as a metric reports it: a row of its own."
+
+
+C = TypeVar("C", bound=Console)
+
+
+def make_console(kind: type[C]) -> C:
+    """A console on today's stdout. A character that its encoding lacks becomes a question mark, not an error."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")
+    return kind(highlight=False, markup=False, emoji=False)
 
 
 def is_number(value: object) -> TypeGuard[float]:

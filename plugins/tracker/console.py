@@ -19,7 +19,7 @@ from rich.text import Text
 
 from sslkit import Event, hookimpl
 from sslkit.story import Story
-from sslkit.tables import SHOWN, Flow, count, is_number, percent, results, results_table
+from sslkit.tables import SHOWN, Flow, count, is_number, make_console, percent, results, results_table
 
 NAMED = 10
 "Classes without a pseudo-label that are named one by one."
@@ -100,7 +100,7 @@ class Console:
     def report(self, event: Event) -> None:
         """Listen, then say it."""
         self.story_.hear(event)
-        output = self.output_ = self.output_ or make_output()
+        output = self.output_ = self.output_ or make_console(Output)
         try:
             self._tell(output, event)
         except OSError:  # say, a full disk under the log file: training is worth more than its log
@@ -201,10 +201,3 @@ class Console:
         elif not story.is_baseline:
             output.print()
             output.print(results(event.values.get("summary") or story.summary(), event.values.get("folder")))
-
-
-def make_output() -> Output:
-    """A console on today's stdout. A character that its encoding lacks becomes a question mark, not an error."""
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="replace")
-    return Output(highlight=False, markup=False, emoji=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
@@ -35,8 +34,9 @@ def check(recipe: str, settings: tuple[str, ...], seed: int | None, device: str 
     loaded = load(recipe, overrides(settings), seed, names=True)
     from ..probe import probe
     from ..state import open_data
+    from ..tables import make_console
 
-    console, place = make_console(), choose_device(device)
+    console, place = make_console(Console), choose_device(device)
     try:
         data = open_data(loaded)
     except SslkitError as error:
@@ -47,13 +47,6 @@ def check(recipe: str, settings: tuple[str, ...], seed: int | None, device: str 
     with determinism(loaded.settings.deterministic):
         found = probe(loaded, data, place)
     conclude(console, loaded, found, data)
-
-
-def make_console() -> Console:
-    """A console on today's stdout. A character that its encoding lacks becomes a question mark, not an error."""
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="replace")
-    return Console(highlight=False, markup=False, emoji=False)
 
 
 def is_missing(error: Exception) -> bool:

@@ -54,9 +54,9 @@ def run(
     if was_finished:
         from rich.console import Console
 
-        from ..tables import results
+        from ..tables import make_console, results
 
-        Console(highlight=False).print(results(done.summary, done.folder))
+        make_console(Console).print(results(done.summary, done.folder))
 
 
 def finished(folder: Path) -> bool:

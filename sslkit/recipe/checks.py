@@ -152,6 +152,9 @@ def _streams(draft: Draft, problems: Problems) -> None:
     if labels in ("step", "both") and not streams:
         problems.add(draft.table.where("label_streams"), "`label_streams` is empty, so nothing is labeled at each step",
                      '`label_streams = ["unlabeled"]` is the default')  # fmt: skip
+    if labels not in ("step", "both") and streams != Settings(steps=1).label_streams:
+        draft.warn(f"`label_streams = {shown(streams)}` has no effect: labels made for the pool are the unlabeled images'; "
+                   'streams are labeled at each step with `labels = "step"` or `"both"`')  # fmt: skip
     if draft.settings.batch.unlabeled:
         if "unlabeled" not in {draft.stream_of(view) for view in draft.view_names}:
             draft.warn(f"batch.unlabeled = {draft.settings.batch.unlabeled}, but no view shows the unlabeled stream")

@@ -82,6 +82,8 @@ def draft_of(recipe: Recipe, index: int) -> Draft:
 def composed(label: str, path: Path, chain: tuple[Path, ...], problems: Problems) -> Table:
     """A file's table laid on those that it extends."""
     table = read(label, path)
+    if "steps" not in table and {"base", "variant"} & set(table):
+        raise RecipeError(f"{label}: is a study of a recipe, not a recipe: `sslkit study {label}`")
     place, source = table.place, table.place.source
     check_values(table, place, problems, table)
     base = Table({}, place)

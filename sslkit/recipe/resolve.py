@@ -234,10 +234,11 @@ def check_keys(table: Table, problems: Problems) -> None:
 
 def _known(key: str, known: list[str]) -> str:
     """What an unknown top-level key may have meant."""
-    guess = did_you_mean(key, known)
+    rare = "step"  # a letter from `steps`, which is what a misspelt one means
+    guess = did_you_mean(key, [word for word in known if word != rare]) or did_you_mean(key, known)
     word = guess.split("`")[1] if guess else ""
     if word in fields.hints(Settings):
-        return unknown_key(key, known, Settings)
+        return unknown_key(key, [word], Settings)
     heads = [registry.heading(section) for section in SECTIONS] + [
         "[optimizer]",
         "[views.NAME]",

@@ -22,7 +22,7 @@ from .file import Study, load_study
 from .markdown import read_results, write_section
 from .outcome import Outcome, as_json, gather, metrics_of
 from .seeds import format_seeds
-from .terminal import Lines, make_console, show
+from .terminal import Lines, show, wide_console
 
 RESULTS = "results.json"
 
@@ -50,7 +50,7 @@ def conduct(
     told = command(shown_path(source), seeds=said, device=device, results=results and shown_path(results))
     outcome = gather(study, children, failures, told)
     write_atomic(folder / RESULTS, as_json(outcome, children))
-    show(outcome, make_console(), str(folder))
+    show(outcome, wide_console(), str(folder))
     if results is not None:
         write_section(results, outcome)
     return outcome
@@ -91,7 +91,7 @@ def _check_places(study: Study, folder: Path, results: Path | None, device: str 
 
 def _run(study: Study, children: list[Child], device: str | None, again: str) -> list[Failure]:
     """Run what is missing; when stopped, say how to go on."""
-    console = make_console()
+    console = wide_console()
     _announce(study, children, console)
     try:
         return run_all(children, device, Lines(console), _reference_check(study))

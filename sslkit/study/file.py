@@ -100,6 +100,8 @@ def load_study(source: str | Path, seeds: Sequence[int] | None = None) -> Study:
     """
     label, path = _locate(source)
     table, problems = read(label, path), Problems()
+    if "base" not in table and {"steps", "extends", "loss"} & set(table):
+        raise RecipeError(f"{label}: is a recipe, not a study of one: `sslkit run {label}`")
     check_values(table, table.place, problems)
     own = _laid_on(StudyTable, table.without("variant"), "study", problems, ("variant",))
     pairs = _variant_tables(table, problems)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..tables import ABSENT, RULED, duration, percent
+from ..tables import ABSENT, RULED, duration, make_console, percent
 from .children import Child, Failure
 from .outcome import Outcome, Row, final_test, teacher_test
 from .words import HEAD, HEAD_GAINS, LEGEND, accuracy_cells, against_words, circumstances, failure_words, gain_cells
@@ -19,12 +19,12 @@ WIDE = 200
 "Columns in a pipe: nobody wants numbers cut off in a log."
 
 
-def make_console() -> Console:
-    """A console on today's stdout. A character that its encoding lacks becomes a question mark, not an error."""
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="replace")
-    console = Console(highlight=False, markup=False, emoji=False)
-    return console if console.is_terminal else Console(highlight=False, markup=False, emoji=False, width=WIDE)
+def wide_console() -> Console:
+    """A console on today's stdout that cuts nothing off in a pipe."""
+    console = make_console(Console)
+    if not console.is_terminal:
+        console.width = WIDE
+    return console
 
 
 class Lines:

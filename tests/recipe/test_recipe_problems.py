@@ -566,6 +566,26 @@ def test_labels_need_images(kitchen):
     assert_told(problems(path), '`labels = "step"`, but no step has unlabeled images')
 
 
+def test_label_streams_without_labels_by_step_have_no_effect(kitchen):
+    path = kitchen.spoiled('labels = "pool"', 'labels = "pool"\nlabel_streams = ["labeled"]')
+    (warning,) = load(path).warnings
+    assert '`label_streams = ["labeled"]` has no effect' in warning
+
+
+def test_a_misspelt_setting_is_not_taken_for_the_rare_section(kitchen):
+    path = kitchen.spoiled('labels = "pool"', 'labels = "pool"\nstepz = 5')
+    assert_told(
+        problems(path), "line 2  unknown key or section `stepz`", "did you mean `steps`? It takes a whole number"
+    )
+
+
+def test_a_study_given_as_a_recipe_is_told_as_one(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text('base = "noisy_student"\nseeds = "0-1"\n')
+    with pytest.raises(RecipeError, match=r"is a study of a recipe, not a recipe: `sslkit study .*study.toml`"):
+        load(path)
+
+
 def test_label_streams_are_not_empty(kitchen):
     path = kitchen.spoiled('labels = "pool"', 'labels = "step"\nlabel_streams = []')
     assert_told(problems(path), "line 2  `label_streams` is empty")

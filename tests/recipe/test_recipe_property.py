@@ -7,9 +7,9 @@ import tomllib
 
 import pytest
 import tomli_w
-from conftest import BASE, Kitchen
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from kitchen import BASE, Kitchen
 
 from sslkit.errors import RecipeError
 from sslkit.recipe import dump, load

@@ -42,6 +42,15 @@ def test_set_is_for_the_base_and_every_variant(write):
     assert (other.settings.steps, other.settings.seed, other.generations[0].optimizer.rate) == (7, 4, 0.5)
 
 
+def test_a_recipe_given_as_a_study_is_told_as_one(write):
+    path = write().parent / "base.toml"
+    assert message(path) == f"{path}: is a recipe, not a study of one: `sslkit run {path}`"
+
+
+def test_a_base_of_no_name(write):
+    assert "it takes text that is not empty" in message(write('base = ""\n'))
+
+
 def test_a_shipped_recipe_from_anywhere(write):
     assert load_study(write('base = "supervised"\n')).base.recipe.hash == load("supervised").hash
 
