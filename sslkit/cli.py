@@ -84,7 +84,7 @@ def leave(message: object, code: int, label: str) -> NoReturn:
     from rich.console import Console
     from rich.text import Text
 
-    text = Text.assemble((label, "bold red"), str(message))
+    text = Text.assemble((label, "bold red"), "\n".join([str(message), *getattr(message, "__notes__", [])]))
     Console(stderr=True, highlight=False, soft_wrap=True).print(text)
     raise SystemExit(code)
 

@@ -69,8 +69,16 @@ def run(
         loaded = _loaded(recipe, overrides, seed)
         check_names(loaded.generations)
         folder = new_folder(out, loaded.name)
-    with stop_signals() as stop, determinism(loaded.settings.deterministic):
-        return _run_in(folder, loaded, place, stop)
+    try:
+        with stop_signals() as stop, determinism(loaded.settings.deterministic):
+            return _run_in(folder, loaded, place, stop)
+    except SslkitError as error:
+        if not isinstance(error, Interrupted) and (folder / RECIPE).exists():
+            error.add_note(
+                "What was saved is kept. If the cause lies outside the recipe and its plugins (a full disk, a file "
+                f"that is gone), mend it and go on with:\n    sslkit run --resume {folder}"
+            )
+        raise
 
 
 def _to_resume(folder: Path, recipe: Any, overrides: Any, seed: int | None) -> Recipe:

@@ -229,6 +229,8 @@ def test_a_plugin_at_fault_is_named_with_its_hook(recipe, out, refused, case):
     table = f'[[{section}]]\nuse = "./plugins.py:Bad"\n' + (f'on = "{on}"\n' if on else "")
     said = refused("run", recipe(table, HEAD + body), "--out", out, "--device", "cpu")
     assert [word for word in words if word not in said.replace("\n", " ")] == [], said
+    assert "What was saved is kept. If the cause lies outside the recipe and its plugins" in said
+    assert said.rstrip().endswith(f"    sslkit run --resume {out}")
     assert Run(out).summary["status"] == "failed"
 
 
