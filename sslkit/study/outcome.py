@@ -180,7 +180,10 @@ def _environments(children: Iterable[Child]) -> tuple[dict[str, list[str]], list
             found = json.loads((child.folder / "environment.json").read_text())
         except (OSError, ValueError):
             continue  # a reused run whose note of it was lost; its results stand
-        devices.add(str(found.get("device", "unknown")).split()[0])
+        kind = str(found.get("device", "unknown")).split()[0]
+        if kind == "cpu" and (threads := found.get("threads")):  # whose number decides how sums are rounded
+            kind += f" ({threads} thread{'s' if threads > 1 else ''})"
+        devices.add(kind)
         for name, version in found.items():
             if isinstance(version, str) and VERSION.match(version):
                 versions.setdefault(name, set()).add(version)

@@ -21,7 +21,7 @@ def test_a_new_file_holds_the_section(write, factory):
     assert text.startswith(BEGIN)
     assert text.endswith(END + "\n")
     assert "$ sslkit study mine.toml --results results.md" in text
-    assert "3 seeds: 0-2; sslkit 0.1.0, torch 2.6.0; on cpu." in text
+    assert "3 seeds: 0-2; sslkit 0.1.0, torch 2.6.0; on cpu (2 threads)." in text
     line = "| base | 3 | 91.00% ± 1.00 | 90.00% ± 1.00 | 81.00% ± 1.00 | +10.00 | – | – | – |"
     assert line in text
     assert "| no dropout | 3 | 85.00% ± 1.00 |" in text
