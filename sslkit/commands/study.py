@@ -22,7 +22,8 @@ from .options import device_option
     "--results",
     type=click.Path(path_type=Path),
     metavar="FILE.md",
-    help="Write the results into this file too: its section of this study is replaced, nothing else is touched.",
+    help="Write the results into this file too: its section of this study (of these seeds, if --seeds is given) is "
+    "replaced, nothing else is touched.",
 )
 @device_option
 def study(study: str, seeds: str | None, out: Path | None, results: Path | None, device: str | None) -> None:

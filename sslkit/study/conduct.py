@@ -19,7 +19,7 @@ from ..recipe.message import did_you_mean, listed, sentence
 from ..tables import is_number
 from .children import Child, Failure, missing, plan, run_all
 from .file import Study, load_study
-from .markdown import read_results, write_section
+from .markdown import read_results, titled, write_section
 from .outcome import Outcome, as_json, gather, metrics_of
 from .seeds import format_seeds
 from .terminal import Lines, show, wide_console
@@ -42,9 +42,12 @@ def conduct(
     """
     study = load_study(source, seeds)
     folder = out if out is not None else Path("runs") / "studies" / study.name
-    _check_places(study, folder, results, device)
-    children = plan(study, folder)
     said = format_seeds(seeds).replace(" ", "") if seeds else None
+    title = titled(study.name, said)
+    if results is not None:
+        read_results(results, title)
+    _check_places(study, folder, device)
+    children = plan(study, folder)
     again = command(source, seeds=said, out=out, device=device, results=results)
     failures = _run(study, children, device, again)
     told = command(shown_path(source), seeds=said, device=device, results=results and shown_path(results))
@@ -52,7 +55,7 @@ def conduct(
     write_atomic(folder / RESULTS, as_json(outcome, children))
     show(outcome, wide_console(), str(folder))
     if results is not None:
-        write_section(results, outcome)
+        write_section(results, outcome, title)
     return outcome
 
 
@@ -72,12 +75,10 @@ def shown_path(path: str | Path) -> str:
     return Path(path).relative_to(here).as_posix() if Path(path).is_relative_to(here) else Path(path).name
 
 
-def _check_places(study: Study, folder: Path, results: Path | None, device: str | None) -> None:
+def _check_places(study: Study, folder: Path, device: str | None) -> None:
     """Refuse now what would fail after hours."""
     require_timm()
     choose_device(device)
-    if results is not None:
-        read_results(results, study.name)
     path = folder / RESULTS
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -12,20 +12,25 @@ from .outcome import Outcome
 from .words import HEAD, HEAD_GAINS, LEGEND, accuracy_cells, against_words, circumstances, failure_words, gain_cells
 
 
-def markers(study: str) -> tuple[str, str]:
-    """The lines between which a study's section stands."""
-    name = re.sub(r"[^\w.]+", "-", study)
+def titled(study: str, seeds: str | None) -> str:
+    """What a study's section is called: seeds that are not the study's own have a section of their own."""
+    return f"`{study}`" if seeds is None else f"`{study}`, seeds {seeds}"
+
+
+def markers(title: str) -> tuple[str, str]:
+    """The lines between which a section stands."""
+    name = re.sub(r"[^\w.]+", "-", title).strip("-")
     return f"<!-- study {name} begin -->", f"<!-- study {name} end -->"
 
 
-def section(outcome: Outcome) -> str:
-    """The results as Markdown, markers included."""
-    begin, end = markers(outcome.study)
+def section(outcome: Outcome, title: str) -> str:
+    """The results as Markdown, markers included. `title`: what the section is called in its markers, too."""
+    begin, end = markers(title)
     rows = [[_cell(row.name), *accuracy_cells(row), *gain_cells(row)] for row in outcome.rows]
     seeds = [[str(seed), *(percent(row.test.values.get(seed)) for row in outcome.rows)] for seed in outcome.seeds]
     name = _cell(outcome.base.name)
     parts = [
-        [f"## Study `{outcome.study}`"],
+        [f"## Study {title}"],
         ["```console", f"$ {outcome.command}", "```"],
         [circumstances(outcome) + "."],
         _table(["", *HEAD, *HEAD_GAINS], rows),
@@ -49,9 +54,9 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 
 
-def replaced(text: str, study: str, new: str) -> str:
-    """A file's text with the study's section replaced, or added at the end. Raises `ValueError` for half a section."""
-    begin, end = markers(study)
+def replaced(text: str, title: str, new: str) -> str:
+    """A file's text with the section of that title replaced, or added at the end. Raises `ValueError` for half of one."""
+    begin, end = markers(title)
     found = text.count(begin), text.count(end)
     if found == (0, 0):
         gap = "" if not text else "\n" if text.endswith("\n") else "\n\n"
@@ -62,11 +67,11 @@ def replaced(text: str, study: str, new: str) -> str:
     return text[:first] + new + text[last + len(end) :]
 
 
-def read_results(path: Path, study: str) -> str:
+def read_results(path: Path, title: str) -> str:
     """The text of a results file that a section can be put into. Raises `RunError`, before any hour is spent."""
     try:
         text = path.read_bytes().decode() if path.exists() else ""
-        replaced(text, study, "")
+        replaced(text, title, "")
     except (OSError, ValueError) as error:
         raise RunError(f"--results {path}: no section can be written there: {error}") from error
     if not path.absolute().parent.is_dir():
@@ -74,15 +79,15 @@ def read_results(path: Path, study: str) -> str:
     return text
 
 
-def write_section(path: Path, outcome: Outcome) -> None:
+def write_section(path: Path, outcome: Outcome, title: str) -> None:
     """Put the section into the file, whole or not at all; line ends are those of the file."""
-    text = read_results(path, outcome.study)
-    new = section(outcome)
+    text = read_results(path, title)
+    new = section(outcome, title)
     if "\r\n" in text:
         new = new.replace("\n", "\r\n")
     aside = path.with_name(f".{path.name}.writing")
     try:
-        aside.write_bytes((replaced(text, outcome.study, new)).encode())
+        aside.write_bytes((replaced(text, title, new)).encode())
         aside.replace(path)
     except OSError as error:
         aside.unlink(missing_ok=True)

@@ -49,11 +49,14 @@ def test_everything_else_in_the_file_stays(write, factory):
 def test_two_studies_in_one_file(write, factory):
     invoke(write(name="one.toml"), "--results", "results.md")
     first = Path("results.md").read_text()
-    invoke(write(name="two.toml"), "--seeds", "0", "--results", "results.md")
+    invoke(write(name="two.toml"), "--results", "results.md")
     both = Path("results.md").read_text()
     assert both.startswith(first)
-    invoke("one.toml", "--seeds", "0", "--results", "results.md")
-    assert Path("results.md").read_text().endswith(both[len(first) :])
+    one = Path("one.toml")
+    one.write_text(one.read_text().replace('"0-2"', '"0-1"'))
+    invoke("one.toml", "--results", "results.md")
+    text = Path("results.md").read_text()
+    assert "2 seeds: 0-1;" in text[: text.index(both[len(first) :])] and text.endswith(both[len(first) :])
 
 
 @pytest.mark.parametrize(("share", "answer"), [(0.5, "yes"), (0.4, "no"), (0.3333, "no")])
@@ -64,6 +67,21 @@ def test_what_share_of_the_gain_was_expected(write, factory, share, answer):
     assert invoke(study, "--results", "results.md").exit_code == 0
     said = f"- no dropout: expected lower: yes; 40% of the base's gain over its teacher, expected below {share:.0%}: {answer}"
     assert said in Path("results.md").read_text()
+
+
+def test_seeds_of_the_command_line_have_a_section_of_their_own(write, factory):
+    study = write()
+    for _ in range(2):
+        assert invoke(study, "--results", "results.md").exit_code == 0
+        assert invoke(study, "--results", "results.md", "--seeds", "5,6").exit_code == 0
+    text = Path("results.md").read_text()
+    begin, end = markers("`mine`, seeds 5-6")
+    assert begin == "<!-- study mine-seeds-5-6 begin -->"
+    assert [text.count(mark) for mark in (BEGIN, END, begin, end)] == [1, 1, 1, 1]
+    own, other = text[text.index(BEGIN) : text.index(END)], text[text.index(begin) : text.index(end)]
+    assert "## Study `mine`\n" in own and "3 seeds: 0-2;" in own
+    assert "## Study `mine`, seeds 5-6\n" in other and "2 seeds: 5-6;" in other
+    assert "$ sslkit study mine.toml --seeds 5-6 --results results.md" in other
 
 
 @pytest.mark.parametrize(
