@@ -69,16 +69,8 @@ def run(
         loaded = _loaded(recipe, overrides, seed)
         check_names(loaded.generations)
         folder = new_folder(out, loaded.name)
-    try:
-        with stop_signals() as stop, determinism(loaded.settings.deterministic):
-            return _run_in(folder, loaded, place, stop)
-    except SslkitError as error:
-        if not isinstance(error, Interrupted) and (folder / RECIPE).exists():
-            error.add_note(
-                "What was saved is kept. If the cause lies outside the recipe and its plugins (a full disk, a file "
-                f"that is gone), mend it and go on with:\n    sslkit run --resume {folder}"
-            )
-        raise
+    with stop_signals() as stop, determinism(loaded.settings.deterministic):
+        return _run_in(folder, loaded, place, stop)
 
 
 def _to_resume(folder: Path, recipe: Any, overrides: Any, seed: int | None) -> Recipe:
@@ -147,8 +139,13 @@ def classifier_of(run: Run, session: Session) -> Classifier:
 
 
 def _failed(session: Session, error: SslkitError) -> None:
-    """Write down that the run stopped, and tell the trackers."""
+    """Write down that the run stopped, tell the trackers, and say how it may go on."""
     reason = "interrupted" if isinstance(error, Interrupted) else "error"
+    if reason == "error":  # one note: a baseline's failure comes here again as its run's, which is what resumes
+        error.__notes__ = [
+            "What was saved is kept. If the cause lies outside the recipe and its plugins (a full disk, a file that is "
+            f"gone), mend it and go on with:\n    sslkit run --resume {session.run.folder}"
+        ]
     # Where there is no room even for this, what went wrong before must still be said.
     with suppress(SslkitError):
         session.run.write_summary(session, "interrupted" if reason == "interrupted" else "failed")

@@ -17,7 +17,7 @@ from .message import Problems, shown
 from .model import Entry, Generation, Recipe
 from .overrides import apply
 from .places import Place, Source, Table, annotated, plain
-from .read import DEEPEST, check_values, locate, read
+from .read import DEEPEST, check_values, locate, read, refuse_other
 from .resolve import check_keys, defaults, resolve
 from .tables import digests
 
@@ -82,8 +82,7 @@ def draft_of(recipe: Recipe, index: int) -> Draft:
 def composed(label: str, path: Path, chain: tuple[Path, ...], problems: Problems) -> Table:
     """A file's table laid on those that it extends."""
     table = read(label, path)
-    if "steps" not in table and {"base", "variant"} & set(table):
-        raise RecipeError(f"{label}: is a study of a recipe, not a recipe: `sslkit study {label}`")
+    refuse_other("recipe", label, table)
     place, source = table.place, table.place.source
     check_values(table, place, problems, table)
     base = Table({}, place)

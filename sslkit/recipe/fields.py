@@ -91,8 +91,10 @@ def words(hint: Any, constraints: tuple[Any, ...] = ()) -> str:
         return "a table"
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return "a table with " + ", ".join(f"`{name}`" for name in hints(hint))
-    if hint is str and any(isinstance(item, at.MinLen) and item.min_length == 1 for item in _flat(constraints)):
-        return "text that is not empty"
+    if hint is str:
+        return WORDS[str] + _bounds(constraints, " characters").replace(
+            " of at least 1 characters", " that is not empty"
+        )
     return WORDS.get(hint, getattr(hint, "__name__", str(hint))) + _bounds(constraints)
 
 

@@ -20,6 +20,8 @@ LONGEST_LINE = 20_000  # characters: tomllib's time grows with the square of a d
 DEEPEST = 32  # tables within tables, recipes that extend one another
 NESTS = (dict, list, tuple)
 PACKAGE = "sslkit_recipes"
+MARKS = {"recipe": {"extends", "steps", "loss"}, "study": {"base", "variant"}}
+"Keys that only one kind of file has."
 
 
 def shipped() -> dict[str, Path]:
@@ -62,6 +64,14 @@ def read(label: str, path: Path) -> Table:
     table = annotated(_parsed(source), Place(source))
     assert isinstance(table, Table)
     return table
+
+
+def refuse_other(kind: str, label: str, table: Table) -> None:
+    """Tell a study from a recipe: a file with keys of the other alone (`kind`: what it should be) was mixed up."""
+    other = "study" if kind == "recipe" else "recipe"
+    if MARKS[other] & set(table) and not MARKS[kind] & set(table):
+        command = "study" if other == "study" else "run"
+        raise RecipeError(f"{label}: is a {other}, not a {kind}: `sslkit {command} {label}`")
 
 
 def _text(label: str, path: Path) -> str:

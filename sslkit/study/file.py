@@ -17,7 +17,7 @@ from ..recipe.fields import hints
 from ..recipe.message import Problems, did_you_mean, listed, sentence, shown
 from ..recipe.model import Recipe
 from ..recipe.places import Place, Table
-from ..recipe.read import PACKAGE, check_values, locate, read
+from ..recipe.read import PACKAGE, check_values, locate, read, refuse_other
 from ..recipe.validate import validate
 from ..registry import FILE
 from .seeds import TAKES, parse_seeds
@@ -100,8 +100,7 @@ def load_study(source: str | Path, seeds: Sequence[int] | None = None) -> Study:
     """
     label, path = _locate(source)
     table, problems = read(label, path), Problems()
-    if "base" not in table and {"steps", "extends", "loss"} & set(table):
-        raise RecipeError(f"{label}: is a recipe, not a study of one: `sslkit run {label}`")
+    refuse_other("study", label, table)
     check_values(table, table.place, problems)
     own = _laid_on(StudyTable, table.without("variant"), "study", problems, ("variant",))
     pairs = _variant_tables(table, problems)

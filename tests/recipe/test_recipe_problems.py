@@ -582,8 +582,14 @@ def test_a_misspelt_setting_is_not_taken_for_the_rare_section(kitchen):
 def test_a_study_given_as_a_recipe_is_told_as_one(tmp_path):
     path = tmp_path / "study.toml"
     path.write_text('base = "noisy_student"\nseeds = "0-1"\n')
-    with pytest.raises(RecipeError, match=r"is a study of a recipe, not a recipe: `sslkit study .*study.toml`"):
+    with pytest.raises(RecipeError, match=r"is a study, not a recipe: `sslkit study .*study.toml`"):
         load(path)
+
+
+def test_a_recipe_with_a_key_of_studies_stays_a_recipe(kitchen):
+    assert_told(
+        problems(kitchen.child("base = true\n")), "line 2  unknown key or section `base`", "did you mean `baseline`?"
+    )
 
 
 def test_label_streams_are_not_empty(kitchen):

@@ -242,6 +242,20 @@ def test_a_plugin_at_fault_in_a_data_worker(recipe, out):
     assert all(word in str(caught.value) for word in words)
 
 
+def test_a_baseline_that_fails_is_gone_on_with_as_its_run(recipe, out):
+    section, on, body, _ = BAD["noise of the wrong shape"]
+    path = recipe(f'[[{section}]]\nuse = "./plugins.py:Bad"\non = "{on}"\n', HEAD + body)
+    with pytest.raises(PluginError) as caught:
+        sslkit.run(path, overrides={"baseline": True}, out=out, device="cpu")
+    assert Run(out / "baseline").summary["status"] == "failed"
+    (note,) = caught.value.__notes__
+    assert note.endswith(f"    sslkit run --resume {out}")
+    (path.parent / "plugins.py").write_text("# edited\n" + HEAD + body)
+    with pytest.raises(RunError, match="other contents of these files") as caught:
+        sslkit.run(resume=out, device="cpu")
+    assert not hasattr(caught.value, "__notes__")  # nothing was begun that could go on
+
+
 # Disks ------------------------------------------------------------------------------------------------------------
 
 

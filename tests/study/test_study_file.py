@@ -44,7 +44,7 @@ def test_set_is_for_the_base_and_every_variant(write):
 
 def test_a_recipe_given_as_a_study_is_told_as_one(write):
     path = write().parent / "base.toml"
-    assert message(path) == f"{path}: is a recipe, not a study of one: `sslkit run {path}`"
+    assert message(path) == f"{path}: is a recipe, not a study: `sslkit run {path}`"
 
 
 def test_a_base_of_no_name(write):
