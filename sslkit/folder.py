@@ -17,8 +17,9 @@ from .checkpoint import Checkpoints
 from .errors import Interrupted, RunError
 from .labels import load_labels
 from .network import Network, build_network, without_weights
-from .recipe import diff, dump, load
+from .recipe import dump, load
 from .recipe.model import Recipe
+from .recipe.tables import mixed
 from .state import State, plugins_of
 from .types import Facts, Targets
 
@@ -256,22 +257,6 @@ class Run:
         """What to say when a run is asked to stop."""
         folder = self.folder.parent if role_of(self.folder) == "baseline" else self.folder
         return Interrupted(f"stopped by {why}; everything is saved. Go on with:\n    sslkit run --resume {folder}")
-
-
-def mixed(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> str:
-    """Why a run folder is not gone on with by another recipe."""
-    lines = diff(old, new)
-    edited = [line for line in lines if line.startswith("files.")]
-    what, way = "another recipe", "Start a new run for the new settings, or resume without them"
-    if edited == lines:  # the digest of a plugin file or of weights, and nothing else
-        what, way = "other contents of these files", "Start a new run with the files as they are, or restore them"
-    more = [f"... and {len(lines) - MOST} more"] if len(lines) > MOST else []
-    text = "\n    ".join([*lines[:MOST], *more])
-    return f"{folder} was begun with {what}; resuming would mix the two:\n    {text}\n{way}"
-
-
-MOST = 12
-"Differences that are told."
 
 
 CARD_KEYS = ("facts", "seed")

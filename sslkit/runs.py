@@ -14,13 +14,14 @@ from .classifier import NetworkClassifier
 from .engine import fit
 from .environment import choose_device, determinism, environment, stop_signals
 from .errors import Interrupted, RunError, SslkitError
-from .folder import RECIPE, Run, mixed
+from .folder import RECIPE, Run
 from .hooks import Hooks
 from .loader import ViewMaker
 from .network import check_names, image_size, require_timm
 from .probe import rehearse
 from .recipe import baseline_of, load, with_overrides
 from .recipe.model import CLEAN, Recipe, hash_of
+from .recipe.tables import mixed
 from .session import Session
 from .state import open_data, plugins_of
 from .types import Classifier, Data, Progress, ViewSpec

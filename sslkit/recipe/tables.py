@@ -13,6 +13,9 @@ import tomli_w
 from .merge import LISTS
 from .message import shown
 
+TOLD = 12
+"Differences of a mixed-up run that are told."
+
 
 def dump(table: Mapping[str, Any]) -> str:
     """A resolved table as TOML, which `load` accepts again."""
@@ -38,6 +41,18 @@ def diff(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         if path not in before or path not in after or json.dumps(before[path]) != json.dumps(after[path]):
             lines.append(f"{path}: {said[0]} -> {said[1]}")
     return lines
+
+
+def mixed(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> str:
+    """Why a run folder is not gone on with by another recipe."""
+    lines = diff(old, new)
+    edited = [line for line in lines if line.startswith("files.")]
+    what, way = "another recipe", "Start a new run for the new settings, or resume without them"
+    if edited == lines:  # the digest of a plugin file or of weights, and nothing else
+        what, way = "other contents of these files", "Start a new run with the files as they are, or restore them"
+    more = [f"... and {len(lines) - TOLD} more"] if len(lines) > TOLD else []
+    text = "\n    ".join([*lines[:TOLD], *more])
+    return f"{folder} was begun with {what}; resuming would mix the two:\n    {text}\n{way}"
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

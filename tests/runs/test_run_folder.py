@@ -18,8 +18,9 @@ from small import BASE
 
 import sslkit
 from sslkit.errors import RunError, SslkitError
-from sslkit.folder import Run, mixed
+from sslkit.folder import Run
 from sslkit.recipe import load
+from sslkit.recipe.tables import mixed
 from sslkit.state import open_data
 
 FILES = {
