@@ -13,7 +13,7 @@ from pathlib import Path
 from sslkit import hookspecs
 from sslkit.hookspecs import SECTIONS, AnyHooks, hooks_of
 from sslkit.recipe import fields
-from sslkit.testing import field_docs
+from sslkit.recipe.documented import field_docs
 
 HERE = Path(__file__).parent
 NOTE = "<!-- Written by `python docs/generate.py`; do not edit. -->\n"

@@ -8,15 +8,12 @@ Built-in plugins are checked by the same function.
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import inspect
 import json
-import textwrap
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import Field
-from itertools import pairwise
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -24,6 +21,7 @@ from pydantic.errors import PydanticUserError
 from torch import Tensor
 
 from ..hookspecs import SECTIONS, AnyHooks, hooks_of
+from ..recipe.documented import field_docs
 from .call import Call, PluginFault, bits, seeded
 from .hooks import EXERCISES
 from .world import World
@@ -82,7 +80,7 @@ def check_dataclass(cls: type) -> None:
     expect(parameters is not None, cls, "is no dataclass; write @dataclass(eq=False, kw_only=True) above it")
     expect(not parameters.eq, cls, "compares by value, so two of them would be taken for one: use eq=False")
     expect(not (cls.__doc__ or f"{cls.__name__}(").startswith(f"{cls.__name__}("), cls, "has no docstring")
-    documented = field_docs(cls)
+    documented = documented_fields(cls)
     for field in settings(cls):
         expect(bool(field.kw_only), cls, f"field `{field.name}` is positional: use kw_only=True")
         expect(field.name not in RESERVED, cls, f"field `{field.name}` has a name that recipes reserve: {RESERVED}")
@@ -91,29 +89,14 @@ def check_dataclass(cls: type) -> None:
         expect(field.name in documented, cls, f"field `{field.name}` has no documentation: a text in the line below it")
 
 
-def field_docs(cls: type) -> dict[str, str]:
-    """The text literals below the fields of a class and its parents."""
-    docs: dict[str, str] = {}
-    for parent in reversed(cls.__mro__):
-        if "__dataclass_fields__" in vars(parent):
-            body = _source(parent).body
-            for statement, after in pairwise(body):
-                text = after.value if isinstance(after, ast.Expr) else None
-                if isinstance(statement, ast.AnnAssign) and isinstance(text, ast.Constant):
-                    docs[ast.unparse(statement.target)] = str(text.value)
-    return docs
-
-
-def _source(cls: type) -> ast.ClassDef:
+def documented_fields(cls: type) -> dict[str, str]:
+    """The text below each field of a class. Raises `PluginFault` where its source cannot be read."""
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
+        return field_docs(cls)
     except (OSError, TypeError) as error:
         raise PluginFault(
             f"{cls.__name__}: its source cannot be read ({error}), so neither can its fields' docs"
         ) from error
-    found = tree.body[0]
-    assert isinstance(found, ast.ClassDef)
-    return found
 
 
 def maker(cls: type, fields: dict[str, Any]) -> Callable[[], Any]:

@@ -10,7 +10,8 @@ import pytest
 
 from sslkit.hookspecs import SECTIONS, AnyHooks
 from sslkit.recipe import load, shipped
-from sslkit.testing import check_plugin, field_docs
+from sslkit.recipe.documented import field_docs
+from sslkit.testing import check_plugin
 
 ROOT = Path(__file__).parents[2]
 KINDS = ("Slot", "Fold", "Collect", "Notify")
