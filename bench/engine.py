@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sslkit.ahead import make
+from sslkit.check.probe import throwaway
 from sslkit.engine import train_step
 from sslkit.environment import determinism
 from sslkit.folder import Run
 from sslkit.journal import Journal
-from sslkit.probe import throwaway
 from sslkit.recipe import load
 from sslkit.session import Session
 from sslkit.state import State, facts_of, fresh_state, open_data

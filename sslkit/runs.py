@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from .check.probe import rehearse
 from .classifier import NetworkClassifier
 from .engine import fit
 from .environment import choose_device, determinism, environment, stop_signals
@@ -18,7 +19,6 @@ from .folder import RECIPE, Run
 from .hooks import Hooks
 from .loader import ViewMaker
 from .network import check_names, image_size, require_timm
-from .probe import rehearse
 from .recipe import baseline_of, load, with_overrides
 from .recipe.model import CLEAN, Recipe, hash_of
 from .recipe.tables import mixed

@@ -32,7 +32,7 @@ def check(recipe: str, settings: tuple[str, ...], seed: int | None, device: str 
 
     require_timm()
     loaded = load(recipe, overrides(settings), seed, names=True)
-    from ..probe import probe
+    from ..check.probe import probe
     from ..state import open_data
     from ..tables import make_console
 
@@ -60,7 +60,7 @@ def is_missing(error: Exception) -> bool:
 
 def compose_only(console: Console, recipe: Any, error: Exception) -> None:
     """What can be said without the data."""
-    from ..probe import compose
+    from ..check.probe import compose
     from .composition import describe, remark
 
     console.print(describe(recipe, compose(recipe, None), None))

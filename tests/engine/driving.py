@@ -9,11 +9,11 @@ import torch
 import sslkit
 from sslkit import hookimpl
 from sslkit.ahead import load_steps
+from sslkit.check.probe import throwaway
 from sslkit.engine import make_targets, train_step
 from sslkit.folder import Run
 from sslkit.labels import label_pool
 from sslkit.network import build_network
-from sslkit.probe import throwaway
 from sslkit.recipe.model import Entry
 from sslkit.session import Session
 from sslkit.state import facts_of, fresh_state, open_data, plugins_of

@@ -9,12 +9,12 @@ import torch
 from driving import CPU, LossSpy, StepSpy, added, entry, network_of
 
 from sslkit import LossTerm, View, hookimpl
+from sslkit.check.probe import STEPS, compose, probe
+from sslkit.check.trial import Trouble
 from sslkit.environment import fingerprint
 from sslkit.errors import PluginError
-from sslkit.probe import STEPS, compose, probe
 from sslkit.recipe import load
 from sslkit.state import open_data
-from sslkit.trial import Trouble
 
 SMALL = {"data.labels_per_class": 1, "data.validation": 0, "data.test": 1600, "model.size": 16, "batch.labeled": 6}
 LOSSES = {

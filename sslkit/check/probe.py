@@ -15,21 +15,21 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .ahead import load_steps
-from .engine import make_targets
-from .errors import RecipeError, SslkitError
-from .folder import Run
-from .hookspecs import hooks_of
-from .labels import label_pool
-from .network import Network, build_network, image_size, without_weights
-from .randomness import key, seed_torch
-from .recipe.message import counted, listed
-from .recipe.model import Generation, Recipe
-from .session import Session
-from .state import State, facts_of, fresh_state, make_optimizer, plugins_of
-from .streams import assemble, make_streams
+from ..ahead import load_steps
+from ..engine import make_targets
+from ..errors import RecipeError, SslkitError
+from ..folder import Run
+from ..hookspecs import hooks_of
+from ..labels import label_pool
+from ..network import Network, build_network, image_size, without_weights
+from ..randomness import key, seed_torch
+from ..recipe.message import counted, listed
+from ..recipe.model import Generation, Recipe
+from ..session import Session
+from ..state import State, facts_of, fresh_state, make_optimizer, plugins_of
+from ..streams import assemble, make_streams
+from ..types import Data, Facts, Images, Labeled, Step, Targets, ViewSpec
 from .trial import TermProbe, Trouble, try_step, try_terms
-from .types import Data, Facts, Images, Labeled, Step, Targets, ViewSpec
 
 STEPS = 3
 CHUNK = 256

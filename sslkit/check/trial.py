@@ -14,10 +14,10 @@ from math import inf, isfinite, nan
 import torch
 from torch import Tensor, nn
 
-from .errors import PluginError
-from .forward import Forward
-from .state import State, make_optimizer
-from .types import LossTerm, Step
+from ..errors import PluginError
+from ..forward import Forward
+from ..state import State, make_optimizer
+from ..types import LossTerm, Step
 
 Gradients = list[Tensor | None]
 

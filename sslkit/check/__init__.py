@@ -1,0 +1,1 @@
+"""What can be known of a recipe before it runs: what it composes, whether its losses teach, what it will take."""
