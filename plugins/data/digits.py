@@ -5,7 +5,7 @@ from functools import cache, partial
 from typing import Annotated
 
 import numpy as np
-from annotated_types import Ge
+from annotated_types import Ge, Unit
 from numpy.typing import NDArray
 
 from sslkit import Data, Image, Images, Progress, hookimpl
@@ -53,11 +53,11 @@ class Digits:
     are labeled. Raises `DataError` where a class has too few images, or where nothing is left for the pool.
     """
 
-    labels_per_class: Annotated[int, Ge(1)] = 4
+    labels_per_class: Annotated[int, Ge(1), Unit("images")] = 4
     "Labeled images of each of the ten classes."
-    validation: Annotated[int, Ge(0)] = 200
+    validation: Annotated[int, Ge(0), Unit("images")] = 200
     "Images for choosing settings and steps, drawn from the hidden pool; 0 for none."
-    test: Annotated[int, Ge(0)] = 400
+    test: Annotated[int, Ge(0), Unit("images")] = 400
     "Images that nobody trains or chooses on; 0 for none."
     include_labeled: bool = True
     "Whether the unlabeled images include the labeled ones (without their labels), as is usual in the literature."

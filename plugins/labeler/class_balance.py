@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
 import torch
-from annotated_types import Ge, Interval
+from annotated_types import Ge, Interval, Unit
 from torch import Tensor
 
 from sslkit import Batch, Targets, hookimpl
@@ -49,11 +49,11 @@ class ClassBalance:
     "A trait: of one-hot targets no image is surer than another."
     timing: ClassVar = "pool"
     "A trait: a step's batch is too small to balance."
-    per_class: Annotated[int, Ge(0)] = 0
+    per_class: Annotated[int, Ge(0), Unit("draws")] = 0
     "Draws of each class in a pass over the pool; 0 takes the mean over the classes present: the pool keeps its size."
     threshold: Annotated[float, Interval(ge=0, le=1)] = 0.0
     "Smallest top probability that is kept, beside what earlier filters demand; the paper's is 0.3."
-    max_copies: Annotated[float, Ge(0)] = 0.0
+    max_copies: Annotated[float, Ge(0), Unit("copies")] = 0.0
     "Most copies of one image, so that a rare class does not repeat a few images for ever; 0 sets no limit."
 
     @hookimpl

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-from annotated_types import Ge, Interval
+from annotated_types import Ge, Interval, Unit
 from numpy.typing import NDArray
 
 from sslkit import Data, Images, Progress, hookimpl
@@ -54,7 +54,7 @@ class LabelSpreading:
     only. Raises `DataError` for images of differing sizes.
     """
 
-    neighbors: Annotated[int, Ge(1)] = 7
+    neighbors: Annotated[int, Ge(1), Unit("images")] = 7
     "Nearest neighbours that an image is connected with."
     alpha: Annotated[float, Interval(gt=0, lt=1)] = 0.2
     "Share of an image's label that comes from its neighbours rather than from itself."

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-from annotated_types import Ge
+from annotated_types import Ge, Unit
 from numpy.typing import NDArray
 
 from sslkit import Image, Keys, SslkitError, Transform, ViewSpec, hookimpl
@@ -45,7 +45,7 @@ class Cutout:
     cut; one that hides the whole view wherever its centre lies is an error.
     """
 
-    size: Annotated[int, Ge(1)] = 16
+    size: Annotated[int, Ge(1), Unit("pixels")] = 16
     "Side of the box in pixels (official: 16 of 32)."
     fill: Byte | list[Byte] = 128
     "Value inside the box, one or one per channel."

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import cv2
 import numpy as np
-from annotated_types import Ge, Interval
+from annotated_types import Ge, Interval, Unit
 from numpy.typing import NDArray
 
 from sslkit import Image, Keys, Transform, ViewSpec, hookimpl
@@ -93,7 +93,7 @@ class FlipCrop:
     "Probability of a flip; 0 where left and right mean something (digits, text)."
     crop: Literal["pad", "resized"] = "pad"
     "Pad and crop by some pixels, or a box of random area and shape."
-    pad: Annotated[int, Ge(0)] = 4
+    pad: Annotated[int, Ge(0), Unit("pixels")] = 4
     "With `crop = 'pad'`: pixels that an image is shifted at most; 0 leaves it in place."
     scale_min: Annotated[float, Interval(gt=0, le=1)] = 0.08
     "With `crop = 'resized'`: smallest share of the image's area that a box takes."

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
-from annotated_types import Ge, Gt, Interval
+from annotated_types import Ge, Gt, Interval, Unit
 from numpy.typing import NDArray
 
 from sslkit import Image, Keys, SslkitError, Transform, ViewSpec, hookimpl
@@ -224,7 +224,7 @@ class RandAugment:
 
     pool: Literal["noisystudent", "fixmatch", "usb", "timm"] = "noisystudent"
     "The published variant: its operations, their arguments, how they are drawn."
-    ops: Annotated[int, Ge(1)] | None = None
+    ops: Annotated[int, Ge(1), Unit("operations")] | None = None
     "Operations per image; by default the pool's own."
     magnitude: Annotated[float, Ge(0)] | None = None
     "Strength M; by default 10; `usb` takes none. Noisy Student: B2 6, B3 12, B4 15, B5 18, B6 24, B7 and L2 27."
@@ -232,9 +232,9 @@ class RandAugment:
     "Above it magnitudes are clipped; by default 10 in `timm` (whose `rand-m27` is a 10 too), nothing in the others."
     probability: Annotated[float, Interval(ge=0, le=1)] | None = None
     "Probability with which a drawn operation is applied; by default the pool's own."
-    translate_max: Annotated[float, Ge(0)] | None = None
+    translate_max: Annotated[float, Ge(0), Unit("pixels")] | None = None
     "Pixels of translation at level 1; by default the pool's own (official: 100, for images of 600 pixels)."
-    cutout_max: Annotated[float, Ge(0)] | None = None
+    cutout_max: Annotated[float, Ge(0), Unit("pixels")] | None = None
     "Half the side of the cutout at level 1, in pixels; by default the pool's own (official: 40). `timm` has no cutout."
     fill: Byte | list[Byte] | None = None
     "Value of pixels that nothing is known of, one or one per channel; by default the pool's own (official: 128)."

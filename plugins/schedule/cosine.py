@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Annotated
 
-from annotated_types import Ge, Interval
+from annotated_types import Ge, Interval, Unit
 
 from sslkit import Progress, hookimpl
 
@@ -32,7 +32,7 @@ class Cosine:
     "How far along the cosine a generation goes, in half turns: 0.5 ends at zero, 0.4375 is FixMatch's 7/16."
     power: Annotated[float, Interval(gt=0)] = 1.0
     "Power of the cosine; 2 with `cycles = 0.5` is the usual annealing, which leaves zero level."
-    warmup_steps: Annotated[int, Ge(0)] = 0
+    warmup_steps: Annotated[int, Ge(0), Unit("steps")] = 0
     "Steps of a linear warm-up; the cosine begins after them."
 
     @hookimpl

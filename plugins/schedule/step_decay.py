@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from annotated_types import Ge, Gt, Interval
+from annotated_types import Ge, Gt, Interval, Unit
 
 from sslkit import Progress, hookimpl
 
@@ -26,9 +26,9 @@ class StepDecay:
 
     rate: Annotated[float, Interval(gt=0, le=1)] = 0.97
     "Factor of one stair."
-    every: Annotated[float, Gt(0)]
+    every: Annotated[float, Gt(0), Unit("steps")]
     "Steps between stairs; a fraction is allowed."
-    warmup_steps: Annotated[int, Ge(0)] = 0
+    warmup_steps: Annotated[int, Ge(0), Unit("steps")] = 0
     "Steps of a linear warm-up to the full value."
 
     @hookimpl

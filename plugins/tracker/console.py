@@ -9,7 +9,7 @@ import weakref
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Ge
+from annotated_types import Ge, Unit
 from rich import console as rich_console
 from rich.console import ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
@@ -85,7 +85,7 @@ class Console:
 
     style: Literal["auto", "plain"] = "auto"
     "`auto` draws a live view where the output is a terminal; `plain` always prints lines."
-    every: Annotated[int, Ge(1)] = 100
+    every: Annotated[int, Ge(1), Unit("steps")] = 100
     "Steps between two plain lines."
 
     def __post_init__(self) -> None:

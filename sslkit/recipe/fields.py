@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import types
 from functools import cache
 from pathlib import Path
@@ -61,13 +62,25 @@ def accepted(cls: type, name: str) -> str:
 
 def default(cls: type, name: str) -> str:
     """` (default 0.95)`; nothing where a field has none that TOML can say."""
+    value = default_of(cls, name)
+    return "" if value is None or value is dataclasses.MISSING else f" (default {shown(value)})"
+
+
+def default_of(cls: type, name: str) -> Any:
+    """A field's default as TOML says it: None where it cannot, `dataclasses.MISSING` where the field must be set."""
     field = next(field for field in dataclasses.fields(cls) if field.name == name)
     value = field.default
     if field.default_factory is not dataclasses.MISSING:
         value = field.default_factory()
-    if value is dataclasses.MISSING or value is None or dataclasses.is_dataclass(value):
-        return ""
-    return f" (default {shown(list(value) if isinstance(value, (tuple, set, frozenset)) else value)})"
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return None
+    return list(value) if isinstance(value, (tuple, set, frozenset)) else value
+
+
+def unit(hint: Any) -> str:
+    """What a field counts or is measured in, as its `annotated_types.Unit` says: `pixels`; nothing without one."""
+    own = [item.unit for item in get_args(hint) if isinstance(item, at.Unit)]
+    return own[0] if own else next(filter(None, map(unit, get_args(hint))), "")
 
 
 def words(hint: Any, constraints: tuple[Any, ...] = ()) -> str:
@@ -95,7 +108,22 @@ def words(hint: Any, constraints: tuple[Any, ...] = ()) -> str:
         return WORDS[str] + _bounds(constraints, " characters").replace(
             " of at least 1 characters", " that is not empty"
         )
-    return WORDS.get(hint, getattr(hint, "__name__", str(hint))) + _bounds(constraints)
+    return WORDS.get(hint, getattr(hint, "__name__", str(hint))) + _measured(constraints)
+
+
+def _measured(constraints: tuple[Any, ...]) -> str:
+    """A number's bounds with its unit: ` of at least 1 pixel`, ` from 0 to 30 degrees`; ` of seconds` without bounds."""
+    named = next((item.unit for item in constraints if isinstance(item, at.Unit)), "")
+    bounds = _bounds(constraints, named and f" {named}")
+    if named and not bounds:
+        return f" of {named}"
+    single = re.search(rf" (least|above|most|below) 1 {re.escape(named)}$", bounds) if named else None
+    return bounds.removesuffix(named) + _one(named) if single else bounds
+
+
+def _one(plural: str) -> str:
+    """`pixels` -> `pixel`, `processes` -> `process`; a unit that is no plural stays."""
+    return re.sub(r"(?<=s)es$|(?<!s)s$", "", plural)
 
 
 def _bounds(constraints: tuple[Any, ...], unit: str = "") -> str:

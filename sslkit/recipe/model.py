@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, MinLen
+from annotated_types import Ge, Gt, MinLen, Unit
 
 from .places import Table
 
@@ -24,9 +24,9 @@ CLEAN = "clean"
 class BatchTable:
     """Rows of each stream in a step."""
 
-    labeled: Annotated[int, Ge(1)] = 64
+    labeled: Annotated[int, Ge(1), Unit("images")] = 64
     "Labeled images in a step."
-    unlabeled: Annotated[int, Ge(0)] = 0
+    unlabeled: Annotated[int, Ge(0), Unit("images")] = 0
     "Unlabeled images in a step; their ratio to the labeled ones is the papers' mu."
 
 
@@ -38,7 +38,7 @@ class Settings:
     "When pseudo-labels are made: for the whole pool before a generation, at each step, both, or not at all."
     init: Literal["scratch", "previous", "continue"] = "scratch"
     "What a generation starts from: fresh weights, the previous model's, or those with optimizer and average too."
-    steps: Annotated[int, Ge(1)]
+    steps: Annotated[int, Ge(1), Unit("steps")]
     "Training steps of a generation."
     batch: BatchTable = field(default_factory=BatchTable)
     label_streams: list[Stream] = field(default_factory=lambda: ["unlabeled"])
@@ -49,15 +49,15 @@ class Settings:
     "Train a supervised model with as many steps as all generations together, for comparison."
     select: str = "validation_accuracy"
     "Metric by which the best step is selected; the larger the better."
-    evaluate_every: Annotated[int, Ge(0)] = 0
+    evaluate_every: Annotated[int, Ge(0), Unit("steps")] = 0
     "Steps between evaluations; 0 evaluates at each generation's end only."
-    save_every: Annotated[int, Ge(0)] = 0
+    save_every: Annotated[int, Ge(0), Unit("steps")] = 0
     "Steps between checkpoints; 0 saves at each generation's end only."
-    log_every: Annotated[int, Ge(1)] = 10
+    log_every: Annotated[int, Ge(1), Unit("steps")] = 10
     "Steps between log lines."
-    label_batch: Annotated[int, Ge(1)] = 256
+    label_batch: Annotated[int, Ge(1), Unit("images")] = 256
     "Images in a chunk when a pool is labeled or a split evaluated."
-    workers: Annotated[int, Ge(0)] = 1
+    workers: Annotated[int, Ge(0), Unit("processes")] = 1
     "Processes that make views; results do not depend on their number. None is started where they cannot be forked."
     precision: Literal["float32", "bfloat16"] = "float32"
     "Arithmetic of forward passes; bfloat16 by autocast."
@@ -74,7 +74,7 @@ class ModelTable:
 
     name: str
     "timm's name of the model."
-    size: Annotated[int, Ge(1)] | None = None
+    size: Annotated[int, Ge(1), Unit("pixels")] | None = None
     "Pixels on a side that it sees; by default what timm says of the model."
     pretrained: bool = False
     "Start from timm's published weights (fetched from its hub)."
