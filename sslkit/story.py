@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .tables import count, duration, generation_name, is_number, percent, taught, value
+from .tables import count, duration, generation_name, is_brief, is_number, metric_words, percent, taught, value
 
 if TYPE_CHECKING:
     from .types import Event
@@ -129,13 +129,9 @@ class Story:
         ]
 
     def scores(self, metrics: dict[str, Any]) -> list[str]:
-        """Metrics in words, accuracies as percentages."""
-        shares = ("_accuracy", "_share")
-        return [
-            f"{name.replace('_', ' ')} {percent(number) if name.endswith(shares) else value(number)}"
-            for name, number in metrics.items()
-            if number is not None
-        ]
+        """Metrics in words, accuracies as percentages; tables, lists and sentences have no room in a line."""
+        brief = ((name, number) for name, number in metrics.items() if is_brief(number))
+        return [f"{name.replace('_', ' ')} {metric_words(name, number)}" for name, number in brief]
 
     def summary(self) -> dict[str, Any]:
         """The results so far, in the form of `summary.json`."""

@@ -20,6 +20,8 @@ SHOWN = ("test_accuracy", "validation_accuracy", "pseudo_label_accuracy", "kept_
 "Metrics that have a column of their own."
 RIVAL = re.compile(r"(?P<who>.+)_(?P<split>test|validation)_accuracy")
 "Another classifier's accuracy on the same images, as a metric reports it: a row of its own."
+BRIEF = 24
+"Characters of a text that may stand among numbers."
 
 
 C = TypeVar("C", bound=Console)
@@ -67,6 +69,21 @@ def duration(seconds: Any) -> str:
 def value(number: Any) -> str:
     """Any metric's value, four digits of it."""
     return f"{number:.4g}" if is_number(number) else str(number)
+
+
+def is_brief(measured: Any) -> bool:
+    """Whether a metric's value has room in a line: a number or a short text; no table, no list, no sentence."""
+    return is_number(measured) or isinstance(measured, bool) or (isinstance(measured, str) and len(measured) <= BRIEF)
+
+
+def metric_words(name: str, measured: Any) -> str:
+    """`0.9528` of an accuracy or a share -> "95.28%"; any other metric's value in four digits."""
+    return percent(measured) if name.endswith(("_accuracy", "_share")) else value(measured)
+
+
+def notes_of(metrics: dict[str, Any]) -> list[str]:
+    """What metrics say in sentences: why something was not measured."""
+    return [text for text in metrics.values() if isinstance(text, str) and not is_brief(text)]
 
 
 class Flow:
@@ -184,7 +201,8 @@ def waited_share(generations: Iterable[dict[str, Any]]) -> float | None:
 def results(summary: dict[str, Any], folder: str | Path | None = None) -> RenderableType:
     """What a finished run prints: its table, what follows from it, where everything is."""
     generations = [entry for entry in summary.get("generations") or [] if isinstance(entry, dict)]
-    others = [f"{name} {value(number)}" for name, number in _metrics(generations).items() if not RIVAL.fullmatch(name)]
+    metrics = _metrics(generations)
+    others = [f"{n} {value(v)}" for n, v in metrics.items() if is_brief(v) and not RIVAL.fullmatch(n)]
     waited = waited_share(generations)
     facts = [
         f"seed {summary['seed']}" if "seed" in summary else "",
@@ -197,6 +215,7 @@ def results(summary: dict[str, Any], folder: str | Path | None = None) -> Render
     legend = [LEGEND[str(column.header)] for column in table.columns if column.header in LEGEND]
     lines: list[RenderableType] = [table, Text(), Flow(_gain(summary, generations))]
     lines += [Flow(_selected(generations)), Flow(others), Flow(facts), Flow(legend, "dim")]
+    lines += [Text(note, style="dim") for note in notes_of(metrics)]
     if folder is not None:
         lines.append(Text(str(folder), style="cyan", overflow="fold"))
     return Group(*lines)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from sslkit import tables
+from sslkit.story import Story
 
 
 def entry(index, test, validation=None, kept=None, right=None, **more):
@@ -132,3 +133,26 @@ def test_flow_keeps_every_piece_and_its_width(pieces, width):
     lines = tables.Flow(pieces).lines(width)
     assert [piece for line in lines for piece in line.split(" · ")] == [piece for piece in pieces if piece]
     assert all(tables.cell_len(line) <= width or " · " not in line for line in lines)
+
+
+# Metrics that are no numbers --------------------------------------------------------------------------------------
+
+LARGE = {
+    "test_confusion": {"classes": ["a", "b"], "matrix": [[7, 1], [2, 8]]},
+    "per_seed": [0.123, 0.456],
+    "test_per_class": {"a": {"accuracy": 0.777}},
+    "top_5_note": "top-5 accuracy is left out: with 3 classes it is always 100%",
+    "unknown": None,
+}
+"Tables, a list, a sentence."
+
+
+def test_tables_lists_and_sentences_stay_out_of_lines_of_numbers():
+    small = {"test_nll": 0.25, "kind": "logistic", "test_top_2_accuracy": 0.875}
+    assert Story().scores({**small, **LARGE}) == ["test nll 0.25", "kind logistic", "test top 2 accuracy 87.50%"]
+
+
+def test_results_show_numbers_and_sentences_but_no_tables():
+    text = text_of(tables.results({"generations": [entry(0, 0.5, metrics={"test_nll": 0.25, **LARGE})]}, "runs/mine"))
+    assert "test_nll 0.25" in text and LARGE["top_5_note"] in text
+    assert not [word for word in ("matrix", "777", "456", "per_class", "unknown", "{", "[") if word in text]
