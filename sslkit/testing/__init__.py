@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import os
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import Field
@@ -103,7 +104,7 @@ def maker(cls: type, fields: dict[str, Any]) -> Callable[[], Any]:
     """Makes plugins as recipes do: strictly, from JSON. The defaults must pass too."""
 
     def make(values: dict[str, Any]) -> Any:
-        return TypeAdapter(cls).validate_json(json.dumps(values), strict=True, extra="forbid")
+        return TypeAdapter(cls).validate_json(json.dumps(values, default=os.fspath), strict=True, extra="forbid")
 
     try:
         plugin = make(fields)
