@@ -16,7 +16,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from .errors import PluginError, RecipeError, SslkitError
 from .hooks import Hooks
 from .recipe import factories
-from .recipe.message import Problems
+from .recipe.message import Problems, did_you_mean, listed
 from .recipe.model import Generation, ModelTable
 from .types import Facts, Outputs
 
@@ -32,6 +32,7 @@ class Network(nn.Module):
         self.model = model
         self.classes = classes
         self.image_size = image_size  # pixels on a side of the views that are made for it
+        self.frozen: tuple[str, ...] = ()  # layers that stay as they are, by the start of their names
         self.heads = nn.ModuleDict()
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
@@ -62,18 +63,36 @@ class Network(nn.Module):
 
         `noise` is `training` on every module but normalisation: timm's EfficientNet drops functionally, so switching
         off Dropout modules would not do. Statistics are left unwritten by `track_running_stats`, which in training mode
-        decides nothing else.
+        decides nothing else. Frozen layers run as they would in evaluation, whatever a pass says.
         """
         mode = (noise, batch_norm == "batch", write_stats)
         if mode == self._mode:
             return
         self._mode = mode
-        for module in self.modules():
+        for name, module in self.named_modules():
+            learns = not f"{name}.".startswith(self.frozen)
             if isinstance(module, _NormBase) and module.running_mean is not None:
-                module.training = batch_norm == "batch"
+                module.training = learns and batch_norm == "batch"
                 module.track_running_stats = write_stats or not module.training
             else:
-                module.training = noise
+                module.training = learns and noise
+
+    def freeze(self, layers: list[str]) -> None:
+        """Let the model's layers whose names start so stay as they are: no gradient, no noise, the running statistics.
+
+        Raises `RecipeError` where none is called so.
+        """
+        names = [name for name, _ in self.model.named_parameters()]
+        for layer in layers:
+            if not any(name.startswith(layer) for name in names):
+                known = dict.fromkeys(start for name in names for start in beginnings(name))
+                outermost = listed(dict.fromkeys(name.partition(".")[0] for name in names))
+                hint = did_you_mean(layer, known) or f"they start with {outermost}"
+                raise RecipeError(f"[model] freeze: no parameter's name starts with `{layer}`\n  {hint}")
+        self.frozen = tuple(f"model.{layer}" for layer in layers)
+        for name, parameter in self.named_parameters():
+            if name.startswith(self.frozen):
+                parameter.requires_grad_(False)
 
     def train(self, mode: bool = True) -> Network:
         """As every module's; forgets the mode of the last pass."""
@@ -93,6 +112,12 @@ class Network(nn.Module):
     def no_weight_decay(self) -> set[str]:
         """Parameters that the model keeps from decay, by their names here."""
         return {f"model.{name}" for name in getattr(self.model, "no_weight_decay", tuple)()}
+
+
+def beginnings(name: str) -> list[str]:
+    """A parameter's layers, outermost first: `blocks`, `blocks.0`, ..."""
+    parts = name.split(".")
+    return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
 
 
 def classifier_of(model: nn.Module) -> nn.Module | None:
@@ -130,9 +155,7 @@ def build_network(generation: Generation, hooks: Hooks, facts: Facts, extra: dic
     if table is not None:
         if table.weights:
             load_weights(network.model, Path(table.weights))
-        for name, parameter in network.model.named_parameters():
-            if any(name.startswith(prefix) for prefix in table.freeze):
-                parameter.requires_grad_(False)
+        network.freeze(table.freeze)
     # Images come channels last, and convolutions are faster that way; other layers do not mind.
     return network.to(facts.device).to(memory_format=torch.channels_last)
 

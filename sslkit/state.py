@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from .checkpoint import load_optimizer_state, optimizer_state
+from .decay import decaying
 from .errors import RecipeError, RunError
 from .forward import Forward, Models, plan_passes
 from .hooks import Hooks
@@ -193,7 +194,7 @@ def make_optimizer(table: OptimizerTable, model: nn.Module) -> torch.optim.Optim
     options = {"momentum": table.momentum, **table.options}
     try:
         optimizer: torch.optim.Optimizer = create_optimizer_v2(
-            model, opt=table.name, lr=table.rate, weight_decay=table.weight_decay,
+            decaying(table, model), opt=table.name, lr=table.rate, weight_decay=table.weight_decay,
             filter_bias_and_bn=table.decay == "kernels", **options,
         )  # fmt: skip
     except (AssertionError, ValueError, TypeError, RuntimeError) as error:

@@ -30,8 +30,10 @@ class StepDecay:
     "Steps between stairs; a fraction is allowed."
     warmup_steps: Annotated[int, Ge(0), Unit("steps")] = 0
     "Steps of a linear warm-up to the full value."
+    start: Annotated[int, Ge(0), Unit("steps")] = 0
+    "Steps that count as done already: a fine-tuning that takes the last 10 of 1,000 steps starts at 990."
 
     @hookimpl
     def scheduled(self, progress: Progress) -> float:
         """The stair of this step."""
-        return step_decay(progress.step, self.rate, self.every, self.warmup_steps)
+        return step_decay(self.start + progress.step, self.rate, self.every, self.warmup_steps)

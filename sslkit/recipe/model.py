@@ -81,7 +81,8 @@ class ModelTable:
     weights: str | None = None
     "Start from a safetensors file; a path beside the recipe."
     freeze: list[str] = field(default_factory=list)
-    "Parameters that stay as they are, by the start of their names."
+    """Layers that stay as they are, by the start of their parameters' names. They run as in evaluation: no noise inside,
+    batch-norm by its running statistics, which are not written."""
     mean: Annotated[list[float], MinLen(1)] | None = None
     "Normalisation, for each channel; by default the model's own."
     std: Annotated[list[Annotated[float, Gt(0)]], MinLen(1)] | None = None
@@ -102,8 +103,8 @@ class OptimizerTable:
     "Momentum, where the optimizer has one."
     weight_decay: Annotated[float, Ge(0)] = 0.0
     "Weight decay."
-    decay: Literal["kernels", "all"] = "kernels"
-    "What decays: weights of convolutions and linear layers, or biases and normalisation too."
+    decay: Literal["kernels", "all_but_norm", "all"] = "kernels"
+    "What decays: weights of convolutions and linear layers; their biases too; normalisation too."
     clip: Annotated[float, Ge(0)] = 0.0
     "Largest norm of the gradient; 0 leaves it as it is."
     options: dict[str, Any] = field(default_factory=dict)

@@ -1,14 +1,17 @@
 """The network around a model: normalisation, channels, heads, frozen layers, weight files, weight decay."""
 
+from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import pytest
 import torch
 from driving import CPU, Bench, added, entry, equal_states, network_of
 from safetensors.torch import save_file
+from timm.layers import RmsNorm
 from torch import nn
 
 from sslkit import LossTerm, hookimpl
+from sslkit.decay import spared
 from sslkit.errors import PluginError, RecipeError, RunError
 from sslkit.network import Network, build_network, image_size
 from sslkit.state import facts_of, open_data, plugins_of
@@ -114,6 +117,52 @@ def test_frozen_parameters_stay_and_the_others_move(tiny):
     assert id(bench.state.student.model.conv1[0].weight) not in optimized
 
 
+def modes(network):
+    """Of each layer by name: whether it is in training mode."""
+    return {name: module.training for name, module in network.model.named_modules()}
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_frozen_layers_run_as_in_evaluation(tiny, copied):
+    """Their batch-norm neither uses nor writes the batch's statistics, and nothing is dropped inside them."""
+    text = '[model]\nfreeze = ["conv1", "bn1", "layer1"]\n[[noise]]\nuse = "stochastic_depth"\nsurvival = 0.5'
+    network = Bench(tiny(text)).state.student
+    network = deepcopy(network) if copied else network  # as an average is
+    before = {name: buffer.clone() for name, buffer in network.model.named_buffers()}
+    network.set_mode(noise=True, batch_norm="batch", write_stats=True)
+    frozen = {
+        name: training for name, training in modes(network).items() if name.startswith(("conv1", "bn1", "layer1"))
+    }
+    assert not any(frozen.values()) and len(frozen) > 10
+    assert all(training for name, training in modes(network).items() if name not in frozen)
+    network(torch.rand(6, 3, 16, 16))
+    moved = {name for name, buffer in network.model.named_buffers() if not torch.equal(buffer, before[name])}
+    assert moved and all(name.startswith(("layer2", "layer3", "layer4")) for name in moved)
+    network.set_mode(noise=False, batch_norm="running", write_stats=False)
+    assert not any(modes(network).values())
+
+
+def test_frozen_layers_answer_bit_for_bit_what_they_answered(tiny):
+    bench = Bench(tiny('[model]\nfreeze = ["conv1", "bn1", "layer1", "layer2"]\n[[noise]]\nuse = "stochastic_depth"'))
+    network, images, seen = bench.state.student, torch.rand(4, 3, 16, 16), []
+    network.model.layer2.register_forward_hook(lambda *call: seen.append(call[2].detach().clone()))
+    network.set_mode(noise=False, batch_norm="running", write_stats=False)
+    network(images)
+    bench.train(2)
+    seen = seen[:1]
+    network.model.layer2.register_forward_hook(lambda *call: seen.append(call[2].detach().clone()))
+    network.set_mode(noise=True, batch_norm="batch", write_stats=True)
+    network(images)
+    assert torch.equal(seen[0], seen[1]) and not seen[1].requires_grad
+
+
+def test_a_start_of_a_name_that_no_layer_has_is_refused(tiny):
+    with pytest.raises(RecipeError, match=r"freeze: no parameter's name starts with `layer9`\n  Did you mean `layer"):
+        built(tiny('[model]\nfreeze = ["conv1", "layer9"]'))
+    with pytest.raises(RecipeError, match=r"with `stem`\n  they start with conv1, bn1, layer1"):
+        built(tiny('[model]\nfreeze = ["stem"]'))
+
+
 # Weight files ---------------------------------------------------------------------------------------------------------
 
 
@@ -172,13 +221,38 @@ def test_an_optimizer_that_timm_does_not_have_is_refused(tiny):
 # Decay, clipping ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("decay", ["kernels", "all"])
-def test_what_decays(tiny, decay):
-    bench = Bench(tiny(f'[optimizer]\nweight_decay = 0.01\ndecay = "{decay}"'))
+@pytest.mark.parametrize("decay", ["kernels", "all_but_norm", "all"])
+@pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet"])
+def test_what_decays(tiny, name, decay):
+    bench = Bench(tiny(f'[model]\nname = "{name}"\n[optimizer]\nweight_decay = 0.01\ndecay = "{decay}"'))
     by_id = {id(p): g["weight_decay"] for g in bench.state.optimizer.param_groups for p in g["params"]}
+    norms = {id(p) for m in bench.state.student.modules() if isinstance(m, nn.BatchNorm2d) for p in m.parameters()}
     for name, parameter in bench.state.student.named_parameters():
-        spared = decay == "kernels" and parameter.ndim == 1
+        spared = {"kernels": parameter.ndim == 1, "all_but_norm": id(parameter) in norms, "all": False}[decay]
         assert by_id[id(parameter)] == (0.0 if spared else 0.01), name
+    biases = [p for n, p in bench.state.student.named_parameters() if n.endswith("bias") and id(p) not in norms]
+    assert biases and all(by_id[id(bias)] == (0.0 if decay == "kernels" else 0.01) for bias in biases)
+
+
+@pytest.mark.parametrize("layer", [nn.BatchNorm1d(2), nn.GroupNorm(1, 2), nn.LayerNorm(2), nn.RMSNorm(2), RmsNorm(2)])
+def test_all_but_norm_spares_every_kind_of_normalisation(layer):
+    model = nn.Sequential(nn.Linear(2, 2), layer)
+    assert spared(model) == {f"1.{name}" for name, _ in layer.named_parameters()}
+    assert spared(layer) == {name for name, _ in layer.named_parameters()}
+
+
+def test_all_but_norm_leaves_frozen_layers_out_and_keeps_what_a_model_spares(tiny):
+    text = '[model]\nfreeze = ["conv1"]\n[optimizer]\nweight_decay = 0.01\ndecay = "all_but_norm"'
+    optimizer = Bench(tiny(text)).state.optimizer
+    frozen = [p for group in optimizer.param_groups for p in group["params"] if not p.requires_grad]
+    assert not frozen
+    vit = built(tiny('[model]\nname = "test_vit"\nsize = 16\noptions = { img_size = 16 }'))
+    assert "model.pos_embed" in spared(vit)
+
+
+def test_all_but_norm_and_layer_decay_are_either_or(tiny):
+    with pytest.raises(RecipeError, match="`layer_decay` makes groups of its own"):
+        Bench(tiny('[optimizer]\ndecay = "all_but_norm"\noptions = { layer_decay = 0.9 }'))
 
 
 def test_parameters_that_a_model_keeps_from_decay(tiny):

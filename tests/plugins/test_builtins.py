@@ -20,6 +20,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "albumentations": {"transform": "Blur"},
     "randaugment": {"translate_max": 5, "cutout_max": 4},
     "step_decay": {"every": 2.5},
+    "unstrided": {"architecture": "test_efficientnet"},
 }
 "What a recipe must say of plugins that have no default for everything."
 

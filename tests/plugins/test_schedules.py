@@ -54,6 +54,13 @@ def test_stairs_are_counted_from_step_0_warm_up_included() -> None:
     assert made == [0.2, 0.4, 0.6, 0.8, 1, 0.5, 0.25, 0.25]
 
 
+def test_stairs_that_others_climbed_before() -> None:
+    """The last steps of a schedule, by themselves: neither a warm-up nor the full rate again."""
+    whole, rest = StepDecay(every=3, warmup_steps=5), StepDecay(every=3, warmup_steps=5, start=17)
+    assert [rest.scheduled(at(step, 4)) for step in range(4)] == [whole.scheduled(at(17 + step)) for step in range(4)]
+    assert rest.scheduled(at(0, 4)) == pytest.approx(0.97**5)
+
+
 def test_linear_ramp() -> None:
     assert [linear_ramp(done, 0.4) for done in (0, 0.2, 0.4, 1)] == [0, 0.5, 1, 1]
     assert LinearRamp(fraction=1.0).scheduled(at(25)) == 0.25

@@ -1,0 +1,1 @@
+"""Built-in `[model]` plugins; without `use`, `[model]` is a model of timm's."""
