@@ -11,13 +11,17 @@ from typing import NoReturn
 
 import click
 
-from . import __version__
 from .errors import Interrupted, SslkitError
 
 COMMANDS = {
     "run": ("sslkit.commands.run", "Train what a recipe describes, or go on with an unfinished run."),
     "check": ("sslkit.commands.check", "Validate a recipe and try a few steps of every generation."),
+    "status": ("sslkit.commands.status", "Say how far a run is, from another terminal or after it ended."),
+    "recipes": ("sslkit.commands.recipes", "List the recipes that come with sslkit, show one, or copy it."),
+    "plugins": ("sslkit.commands.plugins", "List the installed plugins, or show one: settings, hooks, recipes."),
     "study": ("sslkit.commands.study", "Run a recipe's variants over several seeds and compare them."),
+    "evaluate": ("sslkit.commands.evaluate", "Measure a run's models: any generation, any metrics, any data."),
+    "compare": ("sslkit.commands.compare", "Lay runs side by side: what differs in their recipes, and what came out."),
 }
 "Command -> the module that holds a click command of the same name, and its line in `sslkit --help`."
 
@@ -66,6 +70,16 @@ def suggestion(word: str) -> str:
     return f"Did you mean `{close[0]}`?" if close else f"Commands: {', '.join(COMMANDS)}."
 
 
+def show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    """Print versions and the device, where the option was given."""
+    if value and not ctx.resilient_parsing:
+        from .commands.version import lines
+
+        for line in lines():
+            click.echo(line)
+        ctx.exit()
+
+
 @contextmanager
 def mended() -> Iterator[None]:
     """Turn errors into a message on stderr and an exit code."""
@@ -94,7 +108,8 @@ def leave(message: object, code: int, label: str) -> NoReturn:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="`sslkit COMMAND --help` explains a command.",
 )
-@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=show_version,
+              help="Show versions and the device that runs use, and exit.")  # fmt: skip
 def cli() -> None:
     """Semi-supervised image classification by self-training: a few labeled images teach many unlabeled ones.
 
@@ -104,4 +119,7 @@ def cli() -> None:
 
 def main() -> None:
     """The `sslkit` command."""
+    from .output import forgive
+
+    forgive()
     sys.exit(cli.main(prog_name="sslkit"))

@@ -13,10 +13,12 @@ from typing import NamedTuple
 
 from .errors import RecipeError
 from .hookspecs import SECTIONS
-from .recipe.message import did_you_mean, listed, sentence
+from .recipe.content import beside, content, why
+from .recipe.message import did_you_mean, listed, sentence, words_of
 
 FILE = re.compile(r"(?P<path>.+\.py):(?P<cls>\w+)")
 "`use` of a plugin in a file: `./fog.py:Fog`."
+LARGEST = 1 << 24  # bytes of a plugin's file; far beyond any that a person wrote
 
 
 class Available(NamedTuple):
@@ -38,6 +40,11 @@ def available() -> list[Available]:
     """Every installed plugin with its package, by section and name."""
     found = [(section, point) for section in SECTIONS for ps in _points(section).values() for point in ps]
     return sorted(Available(section, p.name, *_package(p), p.value) for section, p in found)
+
+
+def named(section: str, name: str) -> list[Available]:
+    """Installed plugins of a name; more than one: several packages provide it."""
+    return [Available(section, name, *_package(point), point.value) for point in _points(section).get(name, [])]
 
 
 def find(section: str, use: str, folder: Path) -> type:
@@ -110,9 +117,11 @@ def _unknown(section: str, use: str) -> str:
 def _loaded(point: EntryPoint) -> type:
     try:
         found = point.load()
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         package = " ".join(_package(point)).strip()
-        raise RecipeError(f"`{point.name}` cannot be imported: {type(error).__name__}: {error}\n"
+        raise RecipeError(f"`{point.name}` cannot be imported: {type(error).__name__}: {words_of(error)}\n"
                           f"it is `{point.value}` of the package {package}") from error  # fmt: skip
     if not isinstance(found, type):
         raise RecipeError(f"`{point.name}` is not a class\nits entry point names `{point.value}`")
@@ -123,12 +132,11 @@ def _module(path: Path) -> ModuleType:
     """A file's module, executed once for each content."""
     path = path.absolute()
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        beside = [f"{other.name}" for other in sorted(path.parent.glob("*.py"))] if path.parent.is_dir() else []
-        hint = did_you_mean(path.name, beside)
-        raise RecipeError(f"`{path}` cannot be read: {error.strerror or error}\n{hint}".rstrip()) from error
-    return _executed(path, content)
+        source = content(path, LARGEST, "a plugin's file")
+    except (OSError, ValueError) as error:
+        hint = did_you_mean(path.name, beside(path, "*.py"))
+        raise RecipeError(f"`{path}` cannot be read: {why(error)}\n{hint}".rstrip()) from error
+    return _executed(path, source)
 
 
 @cache
@@ -139,7 +147,9 @@ def _executed(path: Path, content: bytes) -> ModuleType:
     sys.modules[module.__name__] = module  # before executing: dataclasses look their module up
     try:
         exec(compile(content, str(path), "exec"), module.__dict__)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a plugin may raise anything, `SystemExit` included
         del sys.modules[module.__name__]
         raise RecipeError(f"`{path.name}` cannot be imported: {_told(error, path)}") from error
     return module
@@ -152,5 +162,6 @@ def _told(error: BaseException, path: Path) -> str:
     while trace:
         line = trace.tb_lineno if trace.tb_frame.f_code.co_filename == str(path) else line
         trace = trace.tb_next
-    said = error.msg if isinstance(error, SyntaxError) else str(error)
-    return f"{type(error).__name__}: {said}" + (f" (line {line})" if line else "")
+    said = str(error.msg) if isinstance(error, SyntaxError) else words_of(error)
+    name = type(error).__name__
+    return (f"{name}: {said}" if said else name) + (f" (line {line})" if line else "")

@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
-recipe_argument = click.argument("recipe", required=False)
+from . import names
+
+recipe_argument = click.argument("recipe", required=False, shell_complete=names.recipes)
 set_option = click.option(
     "--set",
     "settings",
@@ -32,3 +34,17 @@ def overrides(settings: Sequence[str]) -> dict[str, Any]:
     from ..recipe import parse_set  # with pydantic: not for `--help`
 
     return dict(parse_set(setting) for setting in settings)
+
+
+class Recipes(click.Command):
+    """A command with `--set`: words too many are mostly those of a value whose quotes are missing, and are told as such."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does."""
+        asked = any(arg.startswith("--set") for arg in args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            if asked and "unexpected extra argument" in error.message:
+                error.message += "\nA value with spaces needs quotes: --set 'PATH=two words'. PATH and VALUE go together, as in --set steps=300."
+            raise

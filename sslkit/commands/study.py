@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from . import names
 from .options import device_option
 
 
 @click.command()
-@click.argument("study")
+@click.argument("study", shell_complete=names.studies)
 @click.option("--seeds", metavar="SEEDS", help="Seeds of every variant, e.g. 0-9 or 0,3,5-7; by default the study's.")
 @click.option(
     "--out",

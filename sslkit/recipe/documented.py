@@ -6,6 +6,7 @@ import ast
 import inspect
 import textwrap
 from functools import cache
+from importlib.util import find_spec
 from itertools import pairwise
 
 
@@ -19,6 +20,12 @@ def field_docs(cls: type) -> dict[str, str]:
         if "__dataclass_fields__" in vars(parent):
             docs |= _own_docs(parent)
     return docs
+
+
+def doc_of(cls: type) -> str:
+    """A class's docstring without its indentation; nothing where it is the one that `dataclass` makes."""
+    text = inspect.getdoc(cls) or ""
+    return "" if text.startswith(f"{cls.__name__}(") else text
 
 
 @cache
@@ -35,3 +42,19 @@ def _source(cls: type) -> ast.ClassDef:
     found = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
     assert isinstance(found, ast.ClassDef)
     return found
+
+
+def doc_at(target: str) -> str:
+    """The docstring of `module:Class`, read from the module's source without executing it; nothing: it is not there.
+
+    Python imports the packages that a module lies in to find it.
+    """
+    module, _, name = target.partition(":")
+    try:
+        spec = find_spec(module)
+        source = spec.loader.get_source(module) if spec else None  # type: ignore[union-attr]
+        body = ast.parse(source or "").body
+    except (ImportError, AttributeError, SyntaxError, ValueError):
+        return ""
+    classes = [node for node in body if isinstance(node, ast.ClassDef) and node.name == name]
+    return (ast.get_docstring(classes[-1]) or "") if classes else ""

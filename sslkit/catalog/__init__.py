@@ -1,0 +1,1 @@
+"""What is installed, described for people: plugins and the recipes that come with sslkit."""

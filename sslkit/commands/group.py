@@ -1,0 +1,26 @@
+"""A command with commands of its own, the first of which needs no name."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import click
+
+
+class Group(click.Group):
+    """Bare, it lists; a word that is none of its commands is met with the one that was probably meant."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, but for an unknown word."""
+        if not ctx.resilient_parsing and args[0] not in self.commands and not args[0].startswith("-"):
+            self.refuse(ctx, args[0])
+        return super().resolve_command(ctx, args)
+
+    def refuse(self, ctx: click.Context, word: str) -> NoReturn:
+        """What to type instead: a command of nearly this name, or `show`, for the name of a thing."""
+        from ..recipe.message import did_you_mean
+
+        hint = did_you_mean(word, self.commands) or f"Did you mean `{ctx.command_path} show {word}`?"
+        ctx.fail(f"There is no command `{ctx.command_path} {word}`. {hint}")
