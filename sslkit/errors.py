@@ -35,12 +35,24 @@ class MissingData(DataError):
 
     `open_data` raises it, or lets a `FileNotFoundError` rise, which means the same. `sslkit run` stops as at any error;
     `sslkit check` warns and composes the recipe without data. Data that is there, but cannot be what the recipe asks
-    for, is a plain `DataError`: an error for both.
+    for, is a plain `DataError`: an error for both. `classes`: how many there will be, where that is known without it.
     """
+
+    def __init__(self, message: str, classes: int | None = None) -> None:
+        super().__init__(message)
+        self.classes = classes
 
 
 class RunError(SslkitError):
     """A run folder, checkpoint or device that cannot be used, or a run that had to stop."""
+
+
+class DiskFull(RunError):
+    """There is no room to write, or a quota is used up. What was saved before is unharmed; `room` waits for more."""
+
+
+class Held(RunError):
+    """A run folder that another process is running in at this moment."""
 
 
 class Interrupted(SslkitError):

@@ -66,6 +66,17 @@ def duration(seconds: Any) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def size(count: Any) -> str:
+    """Bytes in decimal units, as disks are sold: "38 MB", "1.2 GB"."""
+    if not is_number(count):
+        return ABSENT
+    for power, unit in ((12, "TB"), (9, "GB"), (6, "MB"), (3, "kB")):
+        if count >= 10**power:
+            number = count / 10**power
+            return f"{number:.1f} {unit}" if number < 10 else f"{number:,.0f} {unit}"
+    return f"{count:.0f} bytes"
+
+
 def value(number: Any) -> str:
     """Any metric's value, four digits of it."""
     return f"{number:.4g}" if is_number(number) else str(number)

@@ -99,8 +99,6 @@ class Digits:
                 f"{self.validation} validation images are drawn from the hidden pool: "
                 "their labels choose settings and steps, and train nothing"
             )
-        if self.include_labeled:
-            notes.append(f"the unlabeled images include the {labeled} labeled ones, without their labels")
         return tuple(notes)
 
     def _images(self, rows: NDArray[np.int64]) -> Images:

@@ -1,7 +1,7 @@
 """Cross-entropy with soft or hard targets: supervised learning, and distillation."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from annotated_types import Interval
@@ -40,6 +40,8 @@ class CrossEntropy:
     Xie et al. 2020, eq. 1 and 2; Sohn et al. 2020, eq. 3 and 4. Filtered rows count as zeros in the mean.
     """
 
+    acts_on_hard: ClassVar = ("label_smoothing",)
+    "A trait: soft targets are never smoothed."
     weight: float = 1.0
     "Weight of the term in the objective; may be negative."
     label_smoothing: Annotated[float, Interval(ge=0, lt=1)] = 0.0

@@ -9,7 +9,8 @@ differs from it only once it has moved.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -19,84 +20,53 @@ from ..ahead import load_steps
 from ..engine import make_targets
 from ..errors import RecipeError, SslkitError
 from ..folder import Run
+from ..hooks import Hooks
 from ..hookspecs import hooks_of
 from ..labels import label_pool
 from ..network import Network, build_network, image_size, without_weights
 from ..randomness import key, seed_torch
+from ..recipe import baseline_of
+from ..recipe.draft import TIMINGS
 from ..recipe.message import counted, listed
 from ..recipe.model import Generation, Recipe
 from ..session import Session
 from ..state import State, facts_of, fresh_state, make_optimizer, plugins_of
 from ..streams import assemble, make_streams
 from ..types import Data, Facts, Images, Labeled, Step, Targets, ViewSpec
-from .trial import TermProbe, Trouble, try_step, try_terms
+from .clock import timed
+from .composition import Composition
+from .needs import Needs, has_validation, known, needs_of
+from .seen import GenerationProbe, Seconds
+from .trial import try_step, try_terms
 
 STEPS = 3
 CHUNK = 256
-LOOK = "look at its plugin"
-ADVICE = {
-    Trouble.WEIGHTLESS: "a schedule multiplies it, and it stays 0; give it a weight, or leave it out (enabled = false)",
-    Trouble.ZERO: "it was in every tried step; a loss that compares a thing with itself is",
-    Trouble.INFINITE: "look for a logarithm of 0 or a division by 0",
-    Trouble.CONSTANT: "it is a constant, detached, or reaches frozen weights only",
-    Trouble.STEEP: "look for a square root at 0 or a division by 0",
-    Trouble.STILL: "its gradient is too small to change a number; look at its weight and the learning rate",
-}
-"What may mend a loss that teaches nothing."
+META = torch.device("meta")
 
 
-@dataclass
-class GenerationProbe:
-    """What was seen of one generation."""
+def compose(recipe: Recipe, data: Data | None, classes: int = 10) -> list[GenerationProbe]:
+    """Every generation's model, timm's on the meta device: nothing is computed, but nothing can be missing either.
 
-    index: int
-    model: str
-    parameters: int
-    image_size: int
-    teachers: list[str] | None = None
-    "The label timings at which there is one. None: nothing was tried."
-    terms: dict[str, TermProbe] = field(default_factory=dict)
-    moved: dict[str, bool] = field(default_factory=dict)
-    "Of a step of another shape: which models it moved."
-    shares: dict[tuple[str, str], float] = field(default_factory=dict)
-    "Rows that the real filters keep of an untrained teacher's labels, by label timing and stream."
-    views: set[str] = field(default_factory=set)
-    "Those that were there."
-    waiting: list[str] = field(default_factory=list)
-    "Losses that are off, as their stream is."
-    silent: list[str] = field(default_factory=list)
-    "Losses that were on and answered no term."
-
-    @property
-    def troubles(self) -> dict[str, str]:
-        """What keeps it from learning, and what may mend it."""
-        found = {f"loss `{t.name}` {t.trouble}": ADVICE[t.trouble] for t in self.terms.values() if t.trouble}
-        if self.moved:
-            return found if any(self.moved.values()) else {**found, "the step moves no weight": LOOK}
-        if not self.terms and not self.silent:
-            found["no loss is on: each waits for a stream that is off"] = "add a loss on the labeled stream"
-        return {**found, **{f"loss `{name}` answers no term": LOOK for name in self.silent}}
-
-    @property
-    def alive(self) -> bool:
-        """Whether every loss that is on teaches something."""
-        return not self.troubles
+    `classes`: how many there are to be, where the data is not there.
+    """
+    found, previous = [], None
+    for cfg in recipe.generations:
+        seen, previous = composed(cfg, data, previous, classes)
+        found.append(seen)
+    return found
 
 
-def compose(recipe: Recipe, data: Data | None) -> list[GenerationProbe]:
-    """Every generation's model, timm's on the meta device: nothing is computed, but nothing can be missing either."""
-    return [_composed(cfg, data) for cfg in recipe.generations]
-
-
-def rehearse(recipe: Recipe, data: Data) -> None:
-    """Find what would stop a later generation before the first has taken its hours.
+def rehearse(recipe: Recipe, data: Data) -> list[GenerationProbe]:
+    """Find what would stop a later generation before the first has taken its hours; what is composed.
 
     Raises `RecipeError` that lists what timm and the plugins refuse to build, and in which generations.
     """
     refused: dict[str, list[str]] = {}
+    found, previous = [], None
     for cfg in recipe.generations:
         try:
-            _composed(cfg, data)
+            seen, previous = composed(cfg, data, previous)
+            found.append(seen)
             for name, view in cfg.views.items():
                 plugins_of(cfg).image_transforms(ViewSpec(name, view.stream, image_size(cfg), data.channels))
         except SslkitError as error:
@@ -105,35 +75,106 @@ def rehearse(recipe: Recipe, data: Data) -> None:
         where = len(recipe.generations) > 1
         lines = [f"  {f'generation {listed(indices)}: ' if where else ''}{said}" for said, indices in refused.items()]
         raise RecipeError("\n".join([f"{recipe.name}: {counted(len(refused), 'problem')}\n", *lines]))
+    return found
 
 
-def _composed(cfg: Generation, data: Data | None) -> GenerationProbe:
+def composed(
+    cfg: Generation, data: Data | None, previous: Network | None, classes: int = 10
+) -> tuple[GenerationProbe, Network]:
+    """One generation's network, who teaches it, what it takes. `previous`: the network of the generation before."""
     # timm's models need no memory for this; a plugin's may compute with what it makes.
-    device = torch.device("meta" if cfg.model else "cpu")
+    device = META if cfg.model else torch.device("cpu")
+    hooks = plugins_of(cfg)
     with device:
-        network = build_network(without_weights(cfg), plugins_of(cfg), _facts(cfg, data, device))
-        make_optimizer(cfg.optimizer, network)
-    return _probe_of(cfg, network)
+        network = build_network(without_weights(cfg), hooks, facts_with(cfg, data, device, classes))
+        optimizer = make_optimizer(cfg.optimizer, network)
+    seen = probe_of(cfg, network)
+    average, teachers = company(cfg, hooks, network, previous)
+    seen.teachers = {timing: role_of(one, network, average, previous) for timing, one in teachers.items()}
+    own = [one for one in teachers.values() if one is not network and one is not average]
+    copies = [one for one in [average, *own] if one is not None]
+    seen.needs = known(lambda: needs(Composition(cfg, seen), network, optimizer, copies, average is not None, data))
+    return seen, network
 
 
-def _facts(cfg: Generation, data: Data | None, device: torch.device) -> Facts:
-    if data is not None:
-        return facts_of(cfg, data, device)
-    batch = {"labeled": cfg.settings.batch.labeled, "unlabeled": cfg.settings.batch.unlabeled}
-    return Facts(tuple("0123456789"), (0,) * 10, {}, batch, image_size(cfg), 3, device)
-
-
-def _probe_of(cfg: Generation, network: Network) -> GenerationProbe:
+def probe_of(cfg: Generation, network: Network) -> GenerationProbe:
+    """What is known of a network by itself."""
     name = cfg.model.name if cfg.model else type(network.model).__name__
-    return GenerationProbe(cfg.index, name, sum(p.numel() for p in network.parameters()), image_size(cfg))
+    count = sum(p.numel() for p in network.parameters())
+    frozen = sum(p.numel() for p in network.parameters() if not p.requires_grad)
+    return GenerationProbe(cfg.index, name, count, image_size(cfg), frozen)
 
 
-def probe(recipe: Recipe, data: Data, device: torch.device) -> list[GenerationProbe]:
-    """A few steps of every generation, students taught by a throwaway teacher that labels one chunk."""
+def company(
+    cfg: Generation, hooks: Hooks, network: Network, previous: Network | None
+) -> tuple[Network | None, dict[str, Network]]:
+    """The student's average, and its teachers by label timing."""
+    average, teachers = None, {}
+    with suppress(Exception):  # plugins were not written for the meta device: what they raise there, no run has to
+        average = hooks.average(network)
+        for timing in TIMINGS[cfg.settings.labels]:
+            if (teacher := hooks.make_teacher(timing, network, average, previous)) is not None:
+                teachers[timing] = teacher
+    return average, teachers
+
+
+def role_of(teacher: Network, student: Network, average: Network | None, previous: Network | None) -> str:
+    """Who a teacher is."""
+    known_as = {"student": student, "average": average, "previous": previous}
+    return next((name for name, one in known_as.items() if one is teacher), "other")
+
+
+def needs(
+    one: Composition, network: Network, optimizer: torch.optim.Optimizer, copies: list[Network], averaged: bool,
+    data: Data | None,
+) -> Needs:  # fmt: skip
+    """Memory and disk of a generation as it is composed."""
+    cfg, rows = one.cfg, one.rows
+    pool = len(data.unlabeled) if data is not None and data.unlabeled is not None else 0
+    return needs_of(
+        network, optimizer, rows, sum(rows.get(v, 0) for p in one.plan if p.model == "student" for v in p.views), copies,
+        precision=cfg.settings.precision, channels=data.channels if data else 3,
+        pool=pool if "pool" in one.timings else 0, selects=has_validation(data), averaged=averaged,
+    )  # fmt: skip
+
+
+def facts_with(cfg: Generation, data: Data | None, device: torch.device, classes: int) -> Facts:
+    """What plugins may know; where the data is not there, what of it is said elsewhere."""
+    return facts_of(cfg, data, device) if data is not None else facts_without(cfg, device, classes)
+
+
+def facts_without(cfg: Generation, device: torch.device, classes: int) -> Facts:
+    """What plugins may know of data that is not there."""
+    batch = {"labeled": cfg.settings.batch.labeled, "unlabeled": cfg.settings.batch.unlabeled}
+    return Facts(tuple(map(str, range(classes))), (0,) * classes, {}, batch, image_size(cfg), 3, device)
+
+
+def probe(recipe: Recipe, data: Data, device: torch.device, timing: bool = False) -> list[GenerationProbe]:
+    """A few steps of every generation, students taught by a throwaway teacher that labels one chunk.
+
+    `timing`: a few more steps are timed, where the first ones were sound.
+    """
+    found = compose(recipe, data)
+    session = short_session(recipe, data, device)
+    for cfg, seen in zip(recipe.generations, found, strict=True):
+        state = probe_generation(cfg, session, seen)
+        seen.seconds = timed(state, session) if timing and seen.alive else None
+    return found
+
+
+def short_session(recipe: Recipe, data: Data, device: torch.device) -> Session:
+    """A session that writes nothing, on the beginning of the pool."""
     rows = min(CHUNK, recipe.settings.label_batch)
     few = data if data.unlabeled is None else replace(data, unlabeled=first(data.unlabeled, rows))
-    session = Session(recipe, few, Run(Path()), device)
-    return [probe_generation(cfg, session) for cfg in recipe.generations]
+    return Session(recipe, few, Run(Path()), device)
+
+
+def baseline_seconds(recipe: Recipe, data: Data, device: torch.device) -> Seconds:
+    """How long the supervised baseline's steps take."""
+    session = short_session(baseline_of(recipe), data, device)
+    state = begun(session.recipe.generations[0], session)
+    state.labeled = Labeled.of(data.labeled)
+    return timed(state, session)
 
 
 def first(images: Images, count: int) -> Images:
@@ -156,12 +197,10 @@ class Shares(defaultdict[tuple[str, str], list[Tensor]]):
         return {place: torch.cat(rows).mean().item() for place, rows in self.items()}
 
 
-def probe_generation(cfg: Generation, session: Session) -> GenerationProbe:
+def probe_generation(cfg: Generation, session: Session, found: GenerationProbe) -> State:
     """One generation, as it would begin, and its first steps."""
-    state = begun(cfg, session)
-    found, shares = _probe_of(cfg, state.student), Shares()
-    found.teachers = [timing for timing, teacher in state.teachers.items() if teacher is not None]
-    if "pool" in found.teachers and session.data.unlabeled is not None:
+    state, shares = begun(cfg, session), Shares()
+    if state.teachers.get("pool") is not None and session.data.unlabeled is not None:
         state.stored = label_pool(state, session)
         shares.see("pool", "unlabeled", state.stored)
     state.labeled = state.hooks.revise_labeled(Labeled.of(session.data.labeled), state.stored, state.progress)
@@ -170,12 +209,19 @@ def probe_generation(cfg: Generation, session: Session) -> GenerationProbe:
     for arrays in load_steps(make_streams(state, session.data), 0, min(STEPS, cfg.settings.steps), 0):
         probe_step(state, assemble(state, arrays), found, shares)
         state.step += 1
+    found.tried = True
+    found.teachers = {timing: known_role(state, one) for timing, one in state.teachers.items() if one is not None}
     found.shares = shares.means()
     losses = [e for e in state.hooks.entries if e.section == "loss" and "loss" in hooks_of(e.plugin)]
     found.waiting = [e.name for e in losses if not found.views >= set(e.on)]
     heard = {term.owner for term in found.terms.values()}
     found.silent = [e.name for e in losses if e.name not in heard and e.name not in found.waiting]
-    return found
+    return state
+
+
+def known_role(state: State, teacher: Network) -> str:
+    """Who a teacher is."""
+    return role_of(teacher, state.student, state.average, state.previous)
 
 
 def begun(cfg: Generation, session: Session) -> State:

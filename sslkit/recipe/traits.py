@@ -4,6 +4,7 @@
     needs: ClassVar = ("confidence",)     # what the targets it is given still tell, or else `check` warns ...
     loses: ClassVar = ("confidence",)     # ... where a labeler before it says that its own no longer tell this
     timing: ClassVar = "pool"             # the one label timing it works at, or else it is refused
+    acts_on_hard: ClassVar = ("smooth",)  # fields that do something to one-hot targets only: `check` warns of soft ones
 
 All are optional. They are class attributes, never fields, so that no recipe can set them.
 """
@@ -22,8 +23,10 @@ from .message import Problems, did_you_mean, listed, sentence, shown
 
 TARGETS = ("raw", "probs", "label", "confidence", "weight", "copies")
 "What targets tell."
-TRAITS = {"needs": (*HOOKS, *TARGETS), "loses": TARGETS, "timing": ("pool", "step")}
-"Every trait with the words that it takes."
+TRAITS: dict[str, tuple[str, ...] | None] = {
+    "needs": (*HOOKS, *TARGETS), "loses": TARGETS, "timing": ("pool", "step"), "acts_on_hard": None,
+}  # fmt: skip
+"Every trait with the words that it takes; None: the class's own fields."
 LABELING = frozenset({"make_teacher", "label", "refine"})
 "Hooks that are called at the label timings."
 
@@ -43,7 +46,8 @@ def _said(cls: type, name: str) -> Any:
 @cache
 def trait_faults(cls: type) -> list[str]:
     """What is wrong with a class's traits: what, then what would be right. Nothing: empty."""
-    for name, words in TRAITS.items():
+    for name, known in TRAITS.items():
+        words = tuple(fields.hints(cls)) if known is None else known
         said = _said(cls, name)
         if not isinstance(said, (str, tuple, list)):
             return [f"`{cls.__name__}.{name}` is of type {type(said).__name__}, but the name is a trait's",

@@ -41,11 +41,13 @@ def test_every_loss_of_every_shipped_recipe_is_alive(name):
 
 def test_what_is_said_beside_the_losses():
     first, second, *_ = probed(load("noisy_student", {**SMALL, "batch.unlabeled": 12}))
-    assert first.teachers == [] and first.waiting == ["distillation"] and not first.shares
-    assert second.teachers == ["pool"] and second.waiting == [] and 0 <= second.shares["pool", "unlabeled"] < 1
+    assert first.teachers == {} and first.waiting == ["distillation"] and not first.shares
+    assert (
+        second.teachers == {"pool": "previous"} and second.waiting == [] and 0 <= second.shares["pool", "unlabeled"] < 1
+    )
     assert first.views == {"labeled"} and second.views == {"labeled", "unlabeled"}
     (fixmatch,) = probed(load("fixmatch", {**SMALL, "batch.unlabeled": 12}))
-    assert fixmatch.teachers == ["step"]
+    assert fixmatch.teachers == {"step": "student"}
     assert fixmatch.shares == {("step", "unlabeled"): 0}  # what the real threshold lets through
     assert fixmatch.terms["consistency"].value > 1
 
@@ -120,7 +122,7 @@ def timings(labels, pool=False, step=False):
 )
 def test_every_label_timing(text, teachers, shares, waiting, tiny):
     found = probed(tiny(text))
-    assert tuple(one.teachers for one in found) == teachers
+    assert tuple(list(one.teachers) for one in found) == teachers
     assert tuple(one.shares for one in found) == shares
     assert tuple(one.waiting for one in found) == waiting
     assert all(one.alive for one in found)

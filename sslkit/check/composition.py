@@ -1,0 +1,118 @@
+"""One generation as its plugins compose it: which noise is on which view, who teaches, which passes run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from ..forward import plan_passes
+from ..hookspecs import hooks_of
+from ..recipe.draft import TIMINGS
+from ..recipe.model import CLEAN, Entry, Generation, PassTable
+from .seen import GenerationProbe
+
+IMAGE_HOOKS = ("image_transforms", "perturb_batch")
+
+
+@dataclass(eq=False)
+class Composition:
+    """A generation beside what was seen of it. Trackers take no part."""
+
+    cfg: Generation
+    seen: GenerationProbe
+
+    @cached_property
+    def entries(self) -> list[Entry]:
+        """Fresh plugins, trackers left out: they see all generations."""
+        return [entry for entry in self.cfg.entries() if entry.section != "tracker"]
+
+    def of(self, section: str) -> list[Entry]:
+        """A section's plugins."""
+        return [entry for entry in self.entries if entry.section == section]
+
+    def implementing(self, hook: str) -> list[Entry]:
+        """Plugins with a hook, of whichever section."""
+        return [entry for entry in self.entries if hook in hooks_of(entry.plugin)]
+
+    # Noise --------------------------------------------------------------------------------------------------------
+
+    def on_view(self, view: str) -> list[Entry]:
+        """What perturbs a view's images; `clean` has nothing on it."""
+        found = [e for e in self.entries if view in e.on and set(IMAGE_HOOKS) & set(hooks_of(e.plugin))]
+        return [] if view == CLEAN else found
+
+    def mixing(self, view: str) -> list[Entry]:
+        """What mixes a view's rows with others."""
+        return [entry for entry in self.implementing("mix") if view in entry.on]
+
+    @property
+    def in_model(self) -> list[Entry]:
+        """Noise in the student itself."""
+        return [entry for entry in self.implementing("model_kwargs") if entry.section == "noise"]
+
+    # Passes -------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def plan(self) -> list[PassTable]:
+        """The passes that training runs: the recipe's, and one for the student's views that no pass names."""
+        return plan_passes(self.cfg.passes, list(dict.fromkeys(view for e in self.of("loss") for view in e.on)))
+
+    def student_pass(self, view: str) -> PassTable | None:
+        """The pass in which the student sees a view."""
+        return next((one for one in self.plan if one.model == "student" and view in one.views), None)
+
+    def stream_of(self, view: str) -> str | None:
+        """The stream that a view shows; None: any (`clean`)."""
+        return self.cfg.views[view].stream if view in self.cfg.views else None
+
+    @property
+    def streams(self) -> dict[str, int]:
+        """Rows in a step of the streams that are on: the unlabeled one needs targets, or a recipe that asks for none."""
+        batch = self.cfg.settings.batch
+        taught = self.cfg.settings.labels == "none" or self.seen.teachers
+        return {"labeled": batch.labeled, **({"unlabeled": batch.unlabeled} if batch.unlabeled and taught else {})}
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """Rows in a step of each view that somebody asks for."""
+        asked = [view for table in self.plan for view in table.views]
+        if "step" in self.timings:
+            asked += self.label_views("step")
+        shown = [(view, self.stream_of(view)) for view in dict.fromkeys(asked)]
+        labeled = self.cfg.settings.label_streams
+        return {
+            view: self.streams.get(stream, 0) if stream else sum(self.streams.get(s, 0) for s in labeled)
+            for view, stream in shown
+        }
+
+    # Labels -------------------------------------------------------------------------------------------------------
+
+    @property
+    def asked_timings(self) -> tuple[str, ...]:
+        """The label timings that the recipe asks for, taught or not."""
+        return TIMINGS[self.cfg.settings.labels]
+
+    @property
+    def timings(self) -> list[str]:
+        """The label timings at which somebody teaches."""
+        return [timing for timing in self.asked_timings if timing in self.seen.teachers]
+
+    def chain(self, timing: str) -> list[Entry]:
+        """The labelers of a timing, in order; an average is kept whatever the timing."""
+        return [entry for entry in self.of("labeler") if entry.when in (None, timing)]
+
+    def label_views(self, timing: str) -> list[str]:
+        """The views that labels are made from."""
+        found = [e for e in self.chain(timing) if "label" in hooks_of(e.plugin)]
+        return list(dict.fromkeys(view for entry in found for view in entry.on))
+
+    @property
+    def learned(self) -> list[str]:
+        """Views of the unlabeled stream that losses look at."""
+        views = [view for entry in self.of("loss") for view in entry.on]
+        return [view for view in dict.fromkeys(views) if self.stream_of(view) == "unlabeled"]
+
+    @property
+    def soft(self) -> bool:
+        """Whether targets still tell how sure their teacher is, after all labelers."""
+        return not any("confidence" in getattr(type(entry.plugin), "loses", ()) for entry in self.of("labeler"))

@@ -1,0 +1,80 @@
+"""Everything that `sslkit check` finds out about a recipe, as plain data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ..environment import determinism
+from ..errors import MissingData, PluginError, SslkitError
+from ..recipe.model import Recipe
+from ..state import facts_of, open_data
+from ..types import Data
+from .guards import guards, overlap
+from .picture import picture
+from .probe import META, baseline_seconds, compose, facts_without, probe
+from .seen import GenerationProbe
+from .verdict import troubles, unjudged
+
+SOUND = "every loss is non-zero, gives the student a gradient and moves its weights"
+CLASSES = 10
+"Classes that are assumed where the data is not there and does not say."
+
+
+def examine(recipe: Recipe, device: torch.device) -> dict[str, Any]:
+    """A recipe's picture with notes, warnings and problems; composed only, where its data is not there.
+
+    Raises `SslkitError` for what a run would refuse.
+    """
+    try:
+        data = open_data(recipe)
+    except SslkitError as error:
+        if not is_missing(error):
+            raise
+        return without_data(recipe, error)
+    with determinism(recipe.settings.deterministic):
+        found = probe(recipe, data, device, timing=True)
+        baseline = baseline_seconds(recipe, data, device) if recipe.settings.baseline else None
+    facts = facts_of(recipe.generations[0], data, device)
+    open_ends, problems = unjudged(recipe, found), troubles(found)
+    return {
+        **picture(recipe, found, facts, data, baseline),
+        "notes": [*data.notes, *overlap(data)],
+        "warnings": warnings(recipe, found, data, facts),
+        "not_judged": open_ends,
+        "problems": [{"problem": problem, "advice": advice} for problem, advice in problems],
+        "sound": "" if problems else "what could be judged" if open_ends else SOUND,
+    }
+
+
+def warnings(recipe: Recipe, found: list[GenerationProbe], data: Data | None, facts: Any) -> list[str]:
+    """What looks unintended: in the recipe's text, and in what it composes."""
+    return [*recipe.warnings, *guards(recipe, found, facts, data)]
+
+
+def is_missing(error: Exception) -> bool:
+    """Whether the data is not there, as `open_data` said itself or by a file that it did not find."""
+    return isinstance(error, MissingData) or (
+        isinstance(error, PluginError) and isinstance(error.__cause__, FileNotFoundError)
+    )
+
+
+def without_data(recipe: Recipe, error: Exception) -> dict[str, Any]:
+    """What can be said without the data."""
+    classes = getattr(error, "classes", None)
+    facts = facts_without(recipe.generations[0], META, classes or CLASSES)
+    found = compose(recipe, None, classes or CLASSES)
+    assumed = "" if classes else f", for {CLASSES} classes"
+    return {
+        **picture(recipe, found, facts, None),
+        "notes": [],
+        "warnings": [
+            *warnings(recipe, found, None, facts),
+            f"the data is not there: {error}",
+            f"composed without it{assumed}, on no device; no loss was tried",
+        ],
+        "not_judged": [],
+        "problems": [],
+        "sound": "",
+    }

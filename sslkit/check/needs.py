@@ -1,0 +1,152 @@
+"""How much memory a training step takes, and how much room a run takes on the disk.
+
+Counted on torch's meta device where the model allows it, which knows shapes and computes nothing: so the largest models
+are known in seconds, on any machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+
+from ..checkpoint import KEPT
+from ..network import Network
+from ..types import Data
+
+ROWS = 2
+"Images that a model is tried on: batch-norm needs two."
+HALF = {"float32": 1.0, "bfloat16": 0.5}
+"What autocast leaves of activations."
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Bytes that one generation takes, apart by what takes them."""
+
+    weights: int
+    "Of the student, its batch-norm statistics included."
+    gradients: int
+    optimizer: int
+    others: int
+    "Average and teacher."
+    activations: int
+    "What a step keeps for its backward pass."
+    images: int
+    "A step's views, as floats."
+    model: int
+    "On the disk: the finished generation's models."
+    checkpoint: int
+    "On the disk: one checkpoint."
+    labels: int
+    "On the disk: the pool's labels."
+
+    @property
+    def memory(self) -> int:
+        """What a training step takes, all together."""
+        return self.weights + self.gradients + self.optimizer + self.others + self.activations + self.images
+
+
+class Measured(Protocol):
+    """What has such needs."""
+
+    needs: Needs | None
+
+
+def needs_of(
+    network: Network, optimizer: torch.optim.Optimizer, rows: dict[str, int], passed: int, copies: Sequence[Network],
+    *, precision: str, channels: int, pool: int, selects: bool, averaged: bool,
+) -> Needs:  # fmt: skip
+    """What a generation takes. `rows`: of each view that is made; `passed`: rows that the student sees in a step;
+    `copies`: average and teacher; `pool`: images whose labels are stored; `selects`: whether a best step is kept.
+    """
+    weights, state = state_bytes(network), optimizer_bytes(optimizer)
+    pixels = channels * network.image_size**2
+    # Raw weights, their average where one is kept, and the selected step's of what is evaluated.
+    model = weights * (1 + averaged + selects)
+    return Needs(
+        weights=weights,
+        gradients=size_of(p for p in network.parameters() if p.requires_grad),
+        optimizer=state,
+        others=sum(state_bytes(copy) for copy in copies),
+        activations=round(saved_bytes(network, channels) * passed * HALF[precision]),
+        images=sum(rows.values()) * pixels * 4,
+        model=model,
+        checkpoint=model + state,
+        labels=pool * label_bytes(network.classes),
+    )
+
+
+def label_bytes(classes: int) -> int:
+    """One row of stored labels: two lists of probabilities, three floats, two whole numbers."""
+    return 2 * 4 * classes + 3 * 4 + 2 * 8
+
+
+def state_bytes(module: nn.Module) -> int:
+    """Parameters and buffers, as they are saved."""
+    return size_of(module.state_dict().values())
+
+
+def size_of(tensors: Iterable[Tensor]) -> int:
+    """Bytes of tensors."""
+    return sum(tensor.nbytes for tensor in tensors)
+
+
+def optimizer_bytes(optimizer: torch.optim.Optimizer) -> int:
+    """What an optimizer keeps of each parameter, found by a step down gradients of 0."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    kept = [value for state in optimizer.state.values() for value in state.values() if isinstance(value, Tensor)]
+    return size_of(kept)
+
+
+def saved_bytes(network: Network, channels: int) -> float:
+    """Bytes that one image's forward pass keeps for the backward pass, weights not counted."""
+    kept: dict[int, Tensor] = {}
+    own = {key_of(tensor) for tensor in [*network.parameters(), *network.buffers()]}
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept.setdefault(key_of(tensor), tensor)  # held, so that its key is not given to another
+        return tensor
+
+    device = next(network.parameters()).device
+    images = torch.zeros(ROWS, channels, network.image_size, network.image_size, device=device)
+    images = images.to(memory_format=torch.channels_last)
+    network.set_mode(noise=True, batch_norm="batch", write_stats=False)
+    with saved_tensors_hooks(keep, lambda tensor: tensor), torch.enable_grad():
+        answer = network(images)  # noqa: F841 -- its graph holds what is counted
+    return sum(t.untyped_storage().nbytes() for key, t in kept.items() if key not in own) / ROWS
+
+
+def key_of(tensor: Tensor) -> int:
+    """Which memory a tensor is a view of."""
+    return int(tensor.untyped_storage()._cdata)
+
+
+def known(count: Callable[[], Needs]) -> Needs | None:
+    """A count, or None where a model or an optimizer cannot do without computing."""
+    with suppress(Exception):  # a third party's code on a device that it was not written for may raise anything
+        return count()
+    return None
+
+
+def disk(generations: Sequence[Measured], baseline: bool) -> int | None:
+    """Bytes that a whole run takes at most: models, labels, the checkpoints that are kept and the one being written."""
+    found: list[Needs] = [one.needs for one in generations if one.needs is not None]
+    if len(found) < len(generations):
+        return None
+    first = found[0]
+    total = sum(one.model + one.labels for one in found) + (KEPT + 1) * max(one.checkpoint for one in found)
+    return total + baseline * (first.model + KEPT * first.checkpoint)
+
+
+def has_validation(data: Data | None) -> bool:
+    """Whether a best step will be selected; where the data is not there, it may be."""
+    return data is None or (data.validation is not None and data.validation.known)
