@@ -11,7 +11,7 @@ from sslkit import Image
 from sslkit.errors import DataError
 
 from .decoding import decode
-from .listing import printable
+from .words import shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,10 +31,9 @@ class Files:
         path = Path(self.root, sample)
         try:
             return decode(path.read_bytes())
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        except Exception as error:  # decoders have errors of many kinds for bytes that make no sense
+            reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or repr(error)
             raise DataError(
-                f"{self.where}: the image {printable(str(path))} of the {self.split} split cannot be read: {reason}. "
-                "Put a readable copy in its place, under the same name, and a run that was begun goes on; with an image "
-                "more or less its data would be another"
+                f"{self.where}: the image {shown(str(path))} ({self.split} split) cannot be read: {reason}. Put a "
+                "readable copy in its place, and a run that was begun goes on; with an image less its data were others"
             ) from error

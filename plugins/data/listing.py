@@ -2,10 +2,11 @@
 
 import os
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from .words import printable
 
 SUFFIXES = frozenset(
     (".avif", ".bmp", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm",
@@ -14,17 +15,28 @@ SUFFIXES = frozenset(
 "Names of image files end in one of these, in upper or lower case; what they hold decides how they are decoded."
 LITTER = frozenset({"__MACOSX", "@eaDir"})
 "Folders that archivers and network drives leave behind."
+LOOP, DEAD = "links back into a folder above", "links that lead nowhere"
 
 
 @dataclass(frozen=True, eq=False)
 class Listing:
-    """A folder's images by its own folders, `""` for those that lie in none; and how many files are no images."""
+    """A folder's images by the folders in it (`""`: in none), and how many entries are no images, by kind."""
 
-    images: dict[str, list[str]]  # paths below the folder, ascending
-    skipped: Counter[str] = field(default_factory=Counter)  # by kind
+    images: dict[str, list[str]]  # paths below the folder, ascending; its folders in natural order, empty ones too
+    skipped: Counter[str]
 
     def __len__(self) -> int:
         return sum(map(len, self.images.values()))
+
+    @property
+    def folders(self) -> list[str]:
+        """The folders that lie in it directly."""
+        return [folder for folder in self.images if folder]
+
+    @property
+    def loose(self) -> list[str]:
+        """Images that lie in none of them."""
+        return self.images.get("", [])
 
 
 def list_images(folder: str, without: Collection[str] = ()) -> Listing:
@@ -34,12 +46,11 @@ def list_images(folder: str, without: Collection[str] = ()) -> Listing:
     """
     images: dict[str, list[str]] = {"": []}
     skipped: Counter[str] = Counter()
-    # Path below `folder` -> the true folders that it lies in, itself at the end, and the path that leads there.
-    folders: dict[str, tuple[tuple[str, ...], str]] = {"": ((os.path.realpath(folder),), folder)}
-    while folders:
-        below, (above, path) = folders.popitem()
-        top = below.partition("/")[0]
-        found = images.setdefault(top, [])
+    # Path below `folder` -> the path that leads there, and the true folders that it lies in, its own at the end.
+    ahead: dict[str, tuple[str, tuple[str, ...]]] = {"": (folder, (os.path.realpath(folder),))}
+    while ahead:
+        below, (path, above) = ahead.popitem()
+        found = images.setdefault(below.partition("/")[0], [])
         for entry in entries(path, skipped):
             name = f"{below}/{entry.name}" if below else entry.name
             if entry.is_file():
@@ -47,15 +58,14 @@ def list_images(folder: str, without: Collection[str] = ()) -> Listing:
             elif entry.path not in without:
                 true = os.path.realpath(entry.path) if entry.is_symlink() else f"{above[-1]}/{entry.name}"
                 if true in above:
-                    skipped["link back into a folder above it"] += 1
+                    skipped[LOOP] += 1
                 else:
-                    folders[name] = ((*above, true), entry.path)
-    ordered = sorted(images, key=natural)
-    return Listing({top: sorted(images[top]) for top in ordered if top or images[top]}, skipped)
+                    ahead[name] = (entry.path, (*above, true))
+    return Listing({top: sorted(images[top]) for top in sorted(images, key=natural)}, skipped)
 
 
 def entries(path: str, skipped: Counter[str]) -> Iterator["os.DirEntry[str]"]:
-    """Images and folders of one folder; the rest is counted. The system says what each is, without looking at it."""
+    """Images and folders of one folder; the rest is counted. The system lists what each is, so none is looked at."""
     with os.scandir(path) as found:
         for entry in found:
             kind = unwanted(entry)
@@ -70,21 +80,19 @@ def unwanted(entry: "os.DirEntry[str]") -> str:
     name = entry.name
     if name[0] == ".":
         return "hidden"
-    suffix = "".join(name.rpartition(".")[1:]).lower() if "." in name else ""
-    if entry.is_file():
-        return "" if suffix in SUFFIXES else printable(suffix) or "without a suffix"
-    if entry.is_dir():
-        return f"folder {name}" if name in LITTER else ""
-    return "link that leads nowhere" if entry.is_symlink() else "not a regular file"
+    try:
+        if entry.is_file():
+            dot = name.rfind(".")
+            suffix = name[dot:].lower() if dot > 0 else ""
+            return "" if suffix in SUFFIXES else printable(suffix) or "without a suffix"
+        if entry.is_dir():
+            return f"folders {name}" if name in LITTER else ""
+    except OSError:  # a link to itself
+        return DEAD
+    return DEAD if entry.is_symlink() else "neither files nor folders"
 
 
-def natural(name: str) -> tuple[tuple[tuple[bool, int, str], ...], str]:
+def natural(name: str) -> tuple[tuple[tuple[int, str], ...], str]:
     """Sort key: numbers within a name by their value, so that 9 comes before 10; the rest by code point."""
-    parts = re.split(r"([0-9]+)", name)
-    return tuple((bool(i % 2), int(part) if i % 2 else 0, part) for i, part in enumerate(parts)), name
-
-
-def printable(name: str) -> str:
-    """A file's name as it can be shown and compared: one way to write accents, escapes for what is no text."""
-    text = unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "backslashreplace"))
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    parts = re.split("([0-9]+)", name)
+    return tuple((int(part) if i % 2 else 0, part) for i, part in enumerate(parts)), name
