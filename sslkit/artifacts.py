@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from .errors import RunError
+from .room import full, is_full
 
 CHECKSUMS = "checksums.json"
 
@@ -46,21 +46,23 @@ def committed(target: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(aside, ignore_errors=True)
-        if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
-            raise RunError(
-                f"the disk is full: {target} could not be written. What was saved before is unharmed"
-            ) from error
+        if is_full(error):
+            raise full(target, error) from error
         raise RunError(f"{target} could not be written ({error}). What was saved before is unharmed") from error
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
 
 
-def create_folder(folder: Path, files: dict[str, str]) -> None:
-    """A new folder with text files in it, there whole or not at all; it never takes another's place."""
+def create_folder(folder: Path, files: dict[str, str], hold: Callable[[Path], None] = lambda aside: None) -> None:
+    """A new folder with text files in it, there whole or not at all; it never takes another's place.
+
+    `hold` is called with the folder before it is in its place: it may lock what nobody can have found yet.
+    """
     aside = folder.with_name(f".{folder.name}.{os.getpid()}.writing")
     try:
         aside.mkdir(parents=True)
+        hold(aside)
         for name, text in files.items():
             (aside / name).write_text(text)
             _sync(aside / name)
@@ -80,7 +82,10 @@ def write_atomic(path: Path, text: str) -> None:
         _sync(aside)
         aside.replace(path)
     except OSError as error:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink()
+        if is_full(error):
+            raise full(path, error) from error
         raise RunError(f"{path} could not be written ({error})") from error
 
 

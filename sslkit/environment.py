@@ -73,7 +73,11 @@ def fingerprint(data: Data) -> str:
 
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], str | None]]:
-    """Ctrl-C and SIGTERM ask politely: the run saves itself at the next step. A second Ctrl-C does not wait."""
+    """Ctrl-C, SIGTERM and a terminal that closes ask politely: the run saves itself at the next step.
+
+    A second Ctrl-C does not wait. Under nohup, which ignores SIGHUP, the run goes on without its terminal. Forked data
+    workers inherit the handlers: what reaches the whole group ends none of them before the main process has saved.
+    """
     asked: list[str] = []
 
     def ask(number: int, _: Any) -> None:
@@ -84,12 +88,19 @@ def stop_signals() -> Iterator[Callable[[], str | None]]:
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None
         return
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, ask) for number in _stopping()}
     try:
         yield lambda: asked[0] if asked else None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _stopping() -> list[signal.Signals]:
+    """Signals that stop a run here."""
+    hangup = getattr(signal, "SIGHUP", None)
+    heard = hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM, *([hangup] if hangup is not None and heard else [])]
 
 
 @contextmanager

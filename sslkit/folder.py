@@ -16,10 +16,12 @@ from .artifacts import committed, create_folder, damage, load_tree, save_tree, w
 from .checkpoint import Checkpoints
 from .errors import Interrupted, RunError
 from .labels import load_labels
+from .lock import Lock
 from .network import Network, build_network, without_weights
 from .recipe import dump, load
 from .recipe.model import Recipe
 from .recipe.tables import mixed
+from .room import patiently, save_checkpoint
 from .state import State, plugins_of
 from .types import Facts, Targets
 
@@ -39,6 +41,7 @@ class Run:
         self.warnings: list[str] = []
         self.checkpoints = Checkpoints(self.folder / "checkpoints", self.warnings.append)
         self.environment: dict[str, Any] = {}
+        self.lock = Lock(self.folder)
         self.seconds = 0.0
 
     def __repr__(self) -> str:
@@ -172,7 +175,10 @@ class Run:
         }
 
     def save(self, state: State, session: Session, entry: dict[str, Any] | None, journal: dict[str, Any]) -> None:
-        """A checkpoint of this very step; `entry` where it ends its generation."""
+        """A checkpoint of this very step; `entry` where it ends its generation.
+
+        On a full disk a run goes on without a checkpoint that is only due, and waits where it could not go on.
+        """
         tree = {
             "generation": state.cfg.index,
             "step": state.step,
@@ -183,7 +189,8 @@ class Run:
             "journal": journal,
             "state": state.tree(),
         }
-        self.checkpoints.save(state.cfg.index, state.step, tree)
+        needed = entry is not None or session.stop() is not None
+        save_checkpoint(lambda: self.checkpoints.save(state.cfg.index, state.step, tree), needed)
 
     def restore(self, session: Session) -> dict[str, Any] | None:
         """The newest whole checkpoint; what differs from when it was made is said."""
@@ -203,6 +210,9 @@ class Run:
 
     def keep_model(self, state: State, entry: dict[str, Any]) -> None:
         """The finished generation's artifact: raw and averaged weights, and a card."""
+        patiently(lambda: self._keep_model(state, entry))
+
+    def _keep_model(self, state: State, entry: dict[str, Any]) -> None:
         folder = self.folder / "models" / f"generation-{state.cfg.index}"
         average = None if state.average is None else state.average.state_dict()
         with committed(folder) as aside:
@@ -221,7 +231,7 @@ class Run:
         """The summary of a finished run. It is written last: what says that all is done must be true."""
         summary = self.compose(session, "finished")
         state.hooks.report("end", state.progress, summary=summary, folder=str(self.folder))
-        write_atomic(self.folder / SUMMARY, json.dumps(summary, indent=1))
+        patiently(lambda: write_atomic(self.folder / SUMMARY, json.dumps(summary, indent=1)))
         return summary
 
     def create(self, session: Session) -> None:
@@ -231,7 +241,7 @@ class Run:
             ENVIRONMENT: json.dumps(self.environment, indent=1),
             SUMMARY: json.dumps(self.compose(session, "running"), indent=1),
         }
-        create_folder(self.folder, files)
+        create_folder(self.folder, files, self.lock.take)
 
     def write_summary(self, session: Session, status: str) -> None:
         """Write down how far the run is."""
@@ -253,10 +263,10 @@ class Run:
         """Seconds spent on this run, earlier sittings included."""
         return self.seconds + time.perf_counter() - session.began
 
-    def interrupted(self, why: str) -> Interrupted:
+    def interrupted(self, why: str, saved: str = "everything is saved") -> Interrupted:
         """What to say when a run is asked to stop."""
         folder = self.folder.parent if role_of(self.folder) == "baseline" else self.folder
-        return Interrupted(f"stopped by {why}; everything is saved. Go on with:\n    sslkit run --resume {folder}")
+        return Interrupted(f"stopped by {why}; {saved}. Go on with:\n    sslkit run --resume {folder}")
 
 
 CARD_KEYS = ("facts", "seed")

@@ -211,7 +211,7 @@ class TrackerHooks:
 
     @hookspec
     def report(self, event: Event) -> None:
-        """Notify. Start, labels, log interval, evaluation, generation end, end, failure."""
+        """Notify. Start, labels, log interval, evaluation, generation end, warnings (a full disk), end, failure."""
 
 
 SECTIONS: dict[str, type] = {

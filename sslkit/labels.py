@@ -15,6 +15,7 @@ from .artifacts import committed, damage, load_tree, save_tree
 from .classifier import chunks
 from .errors import RunError
 from .forward import LabelForward
+from .room import patiently
 from .state import State
 from .streams import make_batch, make_view
 from .types import Data, Progress, Step, Targets
@@ -92,7 +93,9 @@ def pool_labels(state: State, session: Session, resumed: bool) -> None:
             state.hooks.load_state(plugins)
     else:
         state.stored = label_pool(state, session)
-        save_labels(folder, state.stored, session.data.classes, provenance, state.hooks.state())
+        stored, left = state.stored, state.hooks.state()
+        patiently(lambda: save_labels(folder, stored, session.data.classes, provenance, left))
+        session.run.lock.tell()
     if not resumed:
         state.hooks.report("labels", state.progress, **labels_report(state.stored, session.data))
 
@@ -113,7 +116,9 @@ def label_pool(state: State, session: Session) -> Targets:
         )
         ask = LabelForward(state.forward(Step(batch, None, progress), "pool"), state.hooks.decide, batch)
         parts.append(state.hooks.label("pool", batch, ask, progress).to(torch.device("cpu")))
-        state.hooks.report("labels", state.progress, done=int(chunk[0][0][-1]) + 1, total=len(images))
+        done = {"done": int(chunk[0][0][-1]) + 1, "total": len(images)}
+        state.hooks.report("labels", state.progress, **done)
+        session.run.lock.tell(labels={"generation": state.cfg.index, **done})
         if stop := session.stop():
             raise session.run.interrupted(stop)
     targets = Targets(*(torch.cat([getattr(part, name) for part in parts]) for name in Targets.columns))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from .network import check_names, image_size, require_timm
 from .recipe import baseline_of, load, with_overrides
 from .recipe.model import CLEAN, Recipe, hash_of
 from .recipe.tables import mixed
+from .room import limit_here, patience
 from .session import Session
 from .state import open_data, plugins_of
 from .types import Classifier, Data, Progress, ViewSpec
@@ -93,36 +95,58 @@ def _loaded(recipe: str | Path | Recipe, overrides: dict[str, Any] | None, seed:
 
 
 def _run_in(folder: Path, recipe: Recipe, device: torch.device, stop: Any, data: Data | None = None) -> Run:
+    """A run folder's work, by this process alone; nothing where it is done."""
+    if _done(folder, recipe):
+        return Run(folder)
+    run = Run(folder)
+    with run.lock:
+        if _done(folder, recipe):  # by a process that has let go of it since
+            return run
+        session = open_session(run, recipe, device, stop, data)
+        try:
+            with patience(stop, partial(_say, session), run.interrupted, limit_here()):
+                _train(session)
+        except SslkitError as error:
+            _failed(session, error)
+            raise
+    return run
+
+
+def _done(folder: Path, recipe: Recipe) -> bool:
+    """Whether a folder's run is finished. Raises `RunError` where it was begun with another recipe."""
+    if not (folder / RECIPE).exists():
+        return False
+    written = Run(folder).table()
+    # As it was written, digests of plugin files and weights included: those may have been edited since.
+    if hash_of(written) != recipe.hash:
+        raise RunError(mixed(folder, written, recipe.table))
+    return Run(folder).finished
+
+
+def _train(session: Session) -> None:
     """Baseline first, as a run of its own inside: metrics may compare with it."""
-    if (folder / RECIPE).exists():
-        written = Run(folder).table()
-        # As it was written, digests of plugin files and weights included: those may have been edited since.
-        if hash_of(written) != recipe.hash:
-            raise RunError(mixed(folder, written, recipe.table))
-        if Run(folder).finished:
-            return Run(folder)
-    session = open_session(folder, recipe, device, stop, data)
-    try:
-        if recipe.settings.baseline:
-            child = _run_in(folder / "baseline", baseline_of(recipe), device, stop, session.data)
-            session.baseline_entry = child.summary["generations"][-1]
-            session.baseline_seconds = child.summary["wall_seconds"]
-            session.baseline = classifier_of(child, session)
-            session.began = time.perf_counter()
-        fit(session)
-    except SslkitError as error:
-        _failed(session, error)
-        raise
-    return session.run
+    recipe, folder = session.recipe, session.run.folder / "baseline"
+    if recipe.settings.baseline:
+        child = _run_in(folder, baseline_of(recipe), session.device, session.stop, session.data)
+        session.baseline_entry = child.summary["generations"][-1]
+        session.baseline_seconds = child.summary["wall_seconds"]
+        session.baseline = classifier_of(child, session)
+        session.began = time.perf_counter()
+    fit(session)
 
 
-def open_session(folder: Path, recipe: Recipe, device: torch.device, stop: Any, data: Data | None) -> Session:
+def _say(session: Session, message: str, waits: bool) -> None:
+    """Tell the trackers, and those who look from outside, how it stands with the disk."""
+    session.run.lock.tell(**({"waiting": message} if waits else {}))
+    Hooks(session.trackers).report("warning", Progress(session.recipe.settings.seed), message=message)
+
+
+def open_session(run: Run, recipe: Recipe, device: torch.device, stop: Any, data: Data | None) -> Session:
     """A run folder with its recipe and environment written down."""
     data = data or open_data(recipe)
-    run = Run(folder)
     run.environment = environment(device, data, recipe)
     session = Session(recipe, data, run, device, stop=stop)
-    if (folder / RECIPE).exists():
+    if (run.folder / RECIPE).exists():
         run.write_summary(session, "running")
     else:
         rehearse(recipe, data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,24 @@ from .tables import count, duration, generation_name, is_brief, is_number, metri
 
 if TYPE_CHECKING:
     from .types import Event
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run is: the part of a progress that can be told again without torch."""
+
+    generation: int = 0
+    step: int = 0
+    steps: int = 0
+
+
+@dataclass(frozen=True)
+class Told:
+    """An event that is told again."""
+
+    kind: str
+    progress: Place
+    values: dict[str, Any]
 
 
 class Story:
@@ -26,9 +45,9 @@ class Story:
         self.now: dict[str, Any] = {}
         self.metrics: dict[str, Any] = {}
 
-    def hear(self, event: Event) -> None:
+    def hear(self, event: Event | Told) -> None:
         """Take in one event."""
-        if event.kind not in ("end", "failure", "baseline"):  # these are told from outside the loop
+        if event.kind not in ("end", "failure", "baseline", "warning"):  # these are told from outside the loop
             self._place(event)
         values = event.values
         if event.kind == "start":
@@ -49,7 +68,7 @@ class Story:
         elif event.kind == "baseline":
             self.baseline = values
 
-    def _place(self, event: Event) -> None:
+    def _place(self, event: Event | Told) -> None:
         at = event.progress
         if at.generation != self.generation:
             self.now, self.metrics, self.labeling, self.pool_kept = {}, {}, None, None

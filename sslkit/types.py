@@ -286,7 +286,7 @@ class Classifier(Protocol):
 
 @dataclass(frozen=True)
 class Event:
-    """What a tracker is told. `kind`: start, labels, step, evaluation, generation, baseline, end, failure."""
+    """What a tracker is told. `kind`: start, labels, step, evaluation, generation, baseline, warning, end, failure."""
 
     kind: str
     progress: Progress

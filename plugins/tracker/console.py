@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 import weakref
@@ -10,73 +9,18 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Unit
-from rich import console as rich_console
-from rich.console import ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from sslkit import Event, hookimpl
+from sslkit.screen import Output, Screen
 from sslkit.story import Story
-from sslkit.tables import SHOWN, Flow, count, is_number, make_console, percent, results, results_table
+from sslkit.tables import SHOWN, Flow, count, make_console, percent, results, results_table
 
 NAMED = 10
 "Classes without a pseudo-label that are named one by one."
-WIDEST = 100
-"Columns of the progress bar at most."
 REFRESH = 0.1
 "Seconds between two drawings of the live view."
-
-
-class Screen:
-    """The live view: drawn anew from the story at each refresh, at whatever width the terminal then has."""
-
-    def __init__(self, story: Story) -> None:
-        self.story = story
-
-    def __rich_console__(self, console: rich_console.Console, options: ConsoleOptions) -> RenderResult:
-        story, parts = self.story, list[RenderableType]()
-        summary = story.summary()
-        if summary["generations"] or summary["baseline"]:
-            # A view taller than the terminal cannot be redrawn: older generations scroll off at the top.
-            room = max(1, console.height - 14)
-            parts += [Text(), results_table(summary, story.total, room)]
-        parts += [Text(), self.title(), self.bar(options.max_width), Flow(story.speed(), "green"), Flow(story.losses())]
-        if story.metrics:
-            parts.append(Flow(story.scores(story.metrics), "cyan"))
-        yield Group(*parts)
-
-    def title(self) -> RenderableType:
-        """Which model learns."""
-        story = self.story
-        name = story.name() if story.is_baseline or story.total == 1 else (
-            f"generation {story.generation + 1} of {story.total} · {story.name()}"
-        )  # fmt: skip
-        return Text.assemble((name, "bold"), (f" · {story.model()}" if story.model() else "", "dim"))
-
-    def bar(self, width: int) -> RenderableType:
-        """How far it is: with its pseudo-labels, then with its steps."""
-        story = self.story
-        done, total = story.labeling or (story.step, story.steps)
-        what = "labels" if story.labeling else "steps"
-        known = is_number(done) and is_number(total) and total > 0
-        grid = Table.grid(padding=(0, 1), expand=True)
-        grid.width = min(width, WIDEST)
-        grid.add_column(ratio=1)
-        grid.add_column(justify="right", no_wrap=True)
-        bar = ProgressBar(total=total if known else 1, completed=done if known else 0)
-        grid.add_row(bar, f"{count(done)}/{count(total)} {what}")
-        return grid
-
-
-class Output(rich_console.Console):
-    """A rich console that goes quiet, instead of ending the run, when its reader has gone away."""
-
-    def on_broken_pipe(self) -> None:
-        """`sslkit run ... | head`: the run goes on; what Python flushes at its end must not fail either."""
-        self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @dataclass(eq=False, kw_only=True)
@@ -103,8 +47,8 @@ class Console:
         output = self.output_ = self.output_ or make_console(Output)
         try:
             self._tell(output, event)
-        except OSError:  # say, a full disk under the log file: training is worth more than its log
-            output.quiet = True
+        except OSError as error:  # a terminal that was closed, a full disk under the log file
+            output.failed(error)
 
     def _tell(self, output: Output, event: Event) -> None:
         if event.kind == "start":
@@ -113,6 +57,9 @@ class Console:
         elif event.kind in ("end", "failure"):
             self._stop()
             self._finish(output, event)
+        elif event.kind == "warning":  # each of them: what does not fit now did not fit before either
+            message = Text(f"warning: {event.values.get('message', '')}", "yellow")
+            output.print(message, soft_wrap=not output.is_terminal)
         elif self.live_:
             self._draw(at_once=event.kind != "step" and event.values.get("done") == event.values.get("total"))
             self._say_empty(output, event)

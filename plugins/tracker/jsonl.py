@@ -8,10 +8,12 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sslkit import Event, SslkitError, hookimpl
+from sslkit.room import full, is_full, patiently
 
 FILE = "metrics.jsonl"
 ELSEWHERE = {"start": ("folder", "resumed"), "end": ("folder", "summary")}
@@ -34,8 +36,8 @@ def strict(value: Any) -> Any:
 
 
 def line_of(event: Event, seconds: float) -> str | None:
-    """The line of an event; None for the progress of labeling, of which only the end is kept."""
-    if event.kind == "labels" and "kept_share" not in event.values:
+    """The line of an event; None for what is not kept: of labeling, all but the end; of the machine, its troubles."""
+    if event.kind == "warning" or (event.kind == "labels" and "kept_share" not in event.values):
         return None
     place = {"kind": event.kind, "generation": event.progress.generation, "step": event.progress.step}
     left_out = (*place, "time", *ELSEWHERE.get(event.kind, ()))
@@ -43,11 +45,43 @@ def line_of(event: Event, seconds: float) -> str | None:
     return json.dumps({**place, **values, "time": seconds}, allow_nan=False) + "\n"
 
 
+def write_line(path: Path, line: bytes, anew: bool = False) -> None:
+    """Append a line whole or not at all, in one write where there is room: a killed run leaves whole lines.
+
+    Raises `DiskFull` where there is no room, `SslkitError` for any other reason.
+    """
+    try:
+        with path.open("wb" if anew else "ab", buffering=0) as file:
+            before = file.tell()
+            try:
+                written = file.write(line)
+                while written < len(line):  # the last bytes that fit: the next write says why
+                    written += file.write(line[written:])
+            except OSError:
+                file.truncate(before)
+                raise
+    except OSError as error:
+        raise _failed(path, error) from error
+
+
+def _sync(path: Path, descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError as error:  # some file systems find out only now that there is no room
+        raise _failed(path, error) from error
+
+
+def _failed(path: Path, error: OSError) -> SslkitError:
+    if is_full(error):
+        return full(path, error)
+    return SslkitError(f"{path} could not be written ({error}); what was saved before is unharmed")
+
+
 @dataclass(eq=False, kw_only=True)
 class Jsonl:
     """Write every event to metrics.jsonl in the run folder.
 
-    A resumed run goes on where its checkpoint was, so that its file is the one of a run that never stopped, but for
+    On a full disk the run waits for room. A resumed run goes on where its checkpoint was, so that its file is the one of a run that never stopped, but for
     `time` (seconds since 1970) and what is called `timing`.
     """
 
@@ -56,7 +90,7 @@ class Jsonl:
 
     @hookimpl
     def report(self, event: Event) -> None:
-        """Append one line, in one write: a killed run leaves whole lines."""
+        """Append one line."""
         resumed = False
         if event.kind == "start":
             self.path_ = Path(str(event.values.get("folder", "."))) / FILE
@@ -64,20 +98,15 @@ class Jsonl:
         line = line_of(event, time.time())
         if self.path_ is None or line is None or (event.kind == "start" and resumed):
             return
-        try:
-            with self.path_.open("wb" if event.kind == "start" else "ab", buffering=0) as file:
-                file.write(line.encode())
-        except OSError as error:
-            raise SslkitError(
-                f"{self.path_} could not be written ({error}); what was saved before is unharmed"
-            ) from error
+        path, text = self.path_, line.encode()
+        patiently(lambda: write_line(path, text, anew=event.kind == "start"))
 
     def state_dict(self) -> dict[str, Any]:
         """How long the file is, once that much is safely on the disk."""
         if self.path_ is None or not self.path_.exists():
             return {"bytes": 0}
         with self.path_.open("rb") as file:
-            os.fsync(file.fileno())
+            patiently(partial(_sync, self.path_, file.fileno()))
             return {"bytes": os.fstat(file.fileno()).st_size}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

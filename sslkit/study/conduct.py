@@ -16,6 +16,7 @@ from ..environment import choose_device
 from ..errors import Interrupted, RunError
 from ..network import require_timm
 from ..recipe.message import did_you_mean, listed, sentence
+from ..room import told_to
 from ..tables import is_number
 from .children import Child, Failure, missing, plan, run_all
 from .file import Study, load_study
@@ -94,8 +95,10 @@ def _run(study: Study, children: list[Child], device: str | None, again: str) ->
     """Run what is missing; when stopped, say how to go on."""
     console = wide_console()
     _announce(study, children, console)
+    lines = Lines(console)
     try:
-        return run_all(children, device, Lines(console), _reference_check(study))
+        with told_to(lines.warned):
+            return run_all(children, device, lines, _reference_check(study))
     except (Interrupted, KeyboardInterrupt):
         console.print()
         done = len(children) - len(missing(children))

@@ -50,6 +50,10 @@ class Lines:
         text.append(f", {duration(summary.get('wall_seconds'))}{left}", "dim")
         self.console.print(text, soft_wrap=True)
 
+    def warned(self, message: str) -> None:
+        """A full disk that a run waits for."""
+        self.console.print(Text(f"\n    warning: {message} ... ", "yellow"), end="", soft_wrap=True)
+
     def failed(self, failure: Failure) -> None:
         """What went wrong; the others go on."""
         self.console.print(Text("failed", "bold red"))

@@ -4,8 +4,6 @@ import errno
 import json
 import math
 import os
-import shutil
-import subprocess
 import sys
 
 import harness
@@ -268,58 +266,6 @@ def went_on(path, out):
     clean = sslkit.run(path, out=path.parent / "clean", device="cpu")
     done = sslkit.run(resume=out, device="cpu")
     return harness.differences(harness.snapshot(clean.folder), done.folder)
-
-
-@pytest.mark.parametrize("point", ["tensors", "text", "sync", "rename"])
-def test_a_full_disk_leaves_the_last_checkpoint(recipe, out, point, monkeypatch):
-    """Wherever in writing a checkpoint it shows; afterwards, with room again, the run goes on."""
-    path, full = recipe(), []
-    owner, name = harness.POINTS[point]
-    original = getattr(owner, name)
-
-    def limited(*args, **kwargs):
-        if full:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return original(*args, **kwargs)
-
-    with monkeypatch.context() as patch, watched("save", 3, action=lambda: full.append(True)):
-        patch.setattr(owner, name, limited)
-        with pytest.raises(RunError) as caught:
-            sslkit.run(path, out=out, device="cpu")
-    said = str(caught.value)
-    assert "the disk is full" in said and "generation-1-step-4" in said and "saved before is unharmed" in said
-    assert went_on(path, out) == []
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 48 MB of its own; mounting takes root."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    options = ["-o", "size=48m", "-t", "tmpfs", "tmpfs", str(folder)]
-    if not shutil.which("mount") or subprocess.run(["mount", *options], capture_output=True).returncode:
-        pytest.skip("no file system can be mounted here; the tests above let writing fail instead")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def test_a_disk_that_is_really_full(recipe, small_disk):
-    path, out = recipe(), small_disk / "out"
-    filler = small_disk / "filler"
-
-    def fill():
-        with filler.open("wb", buffering=0) as file:
-            try:
-                while file.write(b"0" * 4096):
-                    pass
-            except OSError:
-                return
-
-    with watched("save", 3, action=fill), pytest.raises(RunError) as caught:
-        sslkit.run(path, out=out, device="cpu")
-    assert "generation-1-step-4" in str(caught.value) and "disk is full" in str(caught.value)
-    filler.unlink()
-    assert went_on(path, out) == []
 
 
 def test_a_full_disk_before_anything_was_saved(recipe, out, refused, monkeypatch):

@@ -1,0 +1,128 @@
+"""Which run folder `--resume` goes on with, where none is named: the newest unfinished run of the recipe."""
+
+from __future__ import annotations
+
+import time
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .errors import RunError, SslkitError
+from .recipe import load
+from .recipe.model import UNDECIDING, Recipe, hash_of
+from .recipe.read import locate
+from .recipe.tables import diff
+from .standing import PLACE, RECIPE, SUMMARY, Standing, newest_first, read_json, runs_in, standing
+from .tables import percent
+
+TOLD = 6
+"Runs of a kind that are listed, and differences of one."
+Matches = Callable[[Path], bool]
+
+
+def names_recipe(value: str) -> bool:
+    """Whether what stands after `--resume` is a recipe's name or file, and no folder."""
+    if Path(value).is_dir():
+        return False
+    try:
+        locate(value)
+    except SslkitError:
+        return False
+    return True
+
+
+def find(
+    source: str | None, overrides: dict[str, Any] | None, seed: int | None, out: Path | None, anew: str
+) -> tuple[Path, str]:
+    """The folder to go on with, and a line that says which it is. `anew`: the command that begins another run.
+
+    It is looked for in `runs/`, and in `out` and beside it where that is given. Raises `RecipeError` where the recipe
+    cannot be used, `RunError` where there is nothing to go on with: it says what is there.
+    """
+    recipe = None if source is None else load(source, overrides, seed)
+    matches = _same_as(recipe) if recipe else _as_said(overrides, seed)
+    runs = newest_first(standing(folder) for folder in _candidates(out))
+    same = [run for run in runs if matches(run.folder)]
+    left = [run for run in same if run.unfinished and run.state != "running"]
+    if not left:
+        raise RunError(_nothing(runs, same, recipe, out, anew))
+    chosen = next((run for run in left if run.folder == out), left[0])
+    others = [str(run.folder) for run in left if run is not chosen]
+    which = f", the newest of {len(left)} unfinished runs (also {_some(others)})" if others else ""
+    return chosen.folder, f"going on with {chosen.folder}{which}"
+
+
+def _candidates(out: Path | None) -> list[Path]:
+    places = [PLACE] if out is None else [PLACE, out.parent]
+    found = {folder.resolve(): folder for place in places for folder in runs_in(place)}
+    return list(found.values())
+
+
+def _table(folder: Path) -> dict[str, Any]:
+    """The recipe of a run as it was written; empty where it cannot be read."""
+    try:
+        return tomllib.loads((folder / RECIPE).read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def _same_as(recipe: Recipe) -> Matches:
+    return lambda folder: hash_of(_table(folder)) == recipe.hash
+
+
+def _as_said(overrides: dict[str, Any] | None, seed: int | None) -> Matches:
+    """Without a recipe: whether what was said beside it would change nothing in a run's own."""
+    if not overrides and seed is None:
+        return lambda folder: bool(_table(folder))
+
+    def matches(folder: Path) -> bool:
+        try:
+            return load(folder / RECIPE, overrides, seed).hash == hash_of(_table(folder))
+        except SslkitError:
+            return False
+
+    return matches
+
+
+def _nothing(runs: list[Standing], same: list[Standing], recipe: Recipe | None, out: Path | None, anew: str) -> str:
+    """What is there instead of a run to go on with."""
+    what = f"run of {recipe.name} with these settings" if recipe else "run"
+    where = f"{PLACE}/" if out is None else f"{PLACE}/, nor in {out} or beside it"
+    lines = [f"there is no unfinished {what} in {where}"]
+    lines += [f"  {run.folder}: {_said(run)}" for run in same[:TOLD]]
+    others = [run for run in runs if run not in same and recipe and _named(run.folder) == recipe.name]
+    for run in others[:TOLD]:
+        assert recipe is not None
+        way = f" (its own: `{run.again}`)" if run.unfinished and run.state != "running" else ""
+        lines += [f"  {run.folder}: {_said(run)}; begun with other settings{way}:", *_differences(run.folder, recipe)]
+    left_out = len(same[TOLD:]) + len(others[TOLD:])
+    lines += [f"  and {left_out} more"] if left_out else []
+    return "\n".join([*lines, f"Begin a new one:\n    {anew}"])
+
+
+def _said(run: Standing) -> str:
+    if run.state == "running":
+        return f"running now, by {run.holder}; `sslkit status {run.folder}` looks at it"
+    when = time.strftime("%d %b %Y %H:%M", time.localtime(run.sign))
+    entries = read_json(run.folder / SUMMARY).get("generations") or [{}]
+    test = entries[-1].get("test_accuracy") if isinstance(entries[-1], dict) else None
+    score = f", test accuracy {percent(test)}" if run.state == "finished" and test is not None else ""
+    return f"{run.state} {when}{score}"
+
+
+def _named(folder: Path) -> str:
+    return str(read_json(folder / "environment.json").get("recipe"))
+
+
+def _differences(folder: Path, recipe: Recipe) -> list[str]:
+    """What decides the result and is another: `seed: 0 -> 3`."""
+    sides = [{key: value for key, value in table.items() if key == "files" or key not in UNDECIDING}
+             for table in (_table(folder), recipe.table)]  # fmt: skip
+    lines = diff(*sides)
+    more = [f"... and {len(lines) - TOLD} more"] if len(lines) > TOLD else []
+    return [f"      {line}" for line in [*lines[:TOLD], *more]]
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:TOLD]) + (f" and {len(names) - TOLD} more" if len(names) > TOLD else "")
