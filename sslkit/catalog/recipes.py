@@ -15,7 +15,7 @@ from ..recipe.message import Problems
 from ..recipe.places import Table, plain
 from ..recipe.read import read, shipped
 from ..recipe.resolve import defaults
-from .shipped import studies
+from .shipped import METRICS, STUDY, of_kind
 
 SENTENCE = re.compile(r"(?<=[a-z0-9)]\.)\s+(?=[A-Z])")
 PAPER = re.compile(r"\s*\(([^()]*\barXiv\b[^()]*)\)")
@@ -46,6 +46,15 @@ class StudyLine:
     seeds: str
 
 
+@dataclass(frozen=True)
+class MetricsLine:
+    """A set of metrics of a list."""
+
+    name: str
+    about: str
+    metrics: list[str]
+
+
 def recipe_lines() -> list[RecipeLine]:
     """Every shipped recipe."""
     return [_recipe_line(name, path) for name, path in shipped().items()]
@@ -61,7 +70,7 @@ def _recipe_line(name: str, path: Path) -> RecipeLine:
 
 def study_lines() -> list[StudyLine]:
     """Every shipped study."""
-    return [_study_line(name, path) for name, path in studies().items()]
+    return [_study_line(name, path) for name, path in of_kind(STUDY).items()]
 
 
 def _study_line(name: str, path: Path) -> StudyLine:
@@ -69,6 +78,16 @@ def _study_line(name: str, path: Path) -> StudyLine:
     table = read(name, path)
     variants = len(table.get("variant", []))
     return StudyLine(name, about, paper, Path(str(table["base"])).stem, variants, str(table.get("seeds", "0-9")))
+
+
+def metrics_lines() -> list[MetricsLine]:
+    """Every shipped set of metrics."""
+    return [_metrics_line(name, path) for name, path in of_kind(METRICS).items()]
+
+
+def _metrics_line(name: str, path: Path) -> MetricsLine:
+    about, _ = described(path.read_text("utf-8"))
+    return MetricsLine(name, about, [str(table.get("use", "")) for table in read(name, path).get("metric", [])])
 
 
 def described(text: str) -> tuple[str, str]:
@@ -112,7 +131,7 @@ def _tables(recipe: Table, section: str, use: str) -> Iterator[Table]:
 
 def study_users(section: str, use: str) -> list[str]:
     """The shipped studies that use a plugin which their base does not: by some variant's overrides, or by all."""
-    return [name for name, path in studies().items() if _says(plain(read(name, path)), section, use)]
+    return [name for name, path in of_kind(STUDY).items() if _says(plain(read(name, path)), section, use)]
 
 
 def _says(table: dict[str, Any], section: str, use: str) -> bool:

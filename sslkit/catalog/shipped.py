@@ -1,48 +1,65 @@
-"""Recipes and studies that come with sslkit, by name."""
+"""What comes with sslkit beside its code, by name: recipes, and in folders of their own studies and sets of metrics."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
+from typing import NamedTuple
 
 from ..errors import RecipeError
 from ..recipe.message import did_you_mean, listed, sentence
 from ..recipe.read import PACKAGE, shipped
 
-STUDIES = "studies/"
-"What names of studies begin with: a recipe may have the same name."
+
+class Kind(NamedTuple):
+    """A kind of shipped file: its folder, with which names begin, and the command that takes a file of it."""
+
+    name: str
+    folder: str
+    command: Callable[[str], str]
 
 
-def studies() -> dict[str, Path]:
-    """Studies that are installed with sslkit, by name."""
+RECIPE = Kind("recipe", "", lambda file: f"sslkit check {file}")
+STUDY = Kind("study", "studies/", lambda file: f"sslkit study {file}")
+METRICS = Kind("set of metrics", "metrics/", lambda file: f"sslkit evaluate RUN --metrics {file}")
+
+
+def of_kind(kind: Kind) -> dict[str, Path]:
+    """Shipped files of a kind, by name: `noisy_things`, `studies/noisy_things`."""
+    if kind is RECIPE:
+        return shipped()
     try:
-        folder = Path(str(resources.files(PACKAGE))) / STUDIES
+        folder = Path(str(resources.files(PACKAGE))) / kind.folder
     except ModuleNotFoundError:
         return {}
-    return {f"{STUDIES}{path.stem}": path for path in sorted(folder.glob("*.toml"))}
+    return {f"{kind.folder}{path.stem}": path for path in sorted(folder.glob("*.toml"))}
 
 
-def find(name: str) -> Path:
-    """The file of a shipped recipe or study, with or without `.toml`. Raises `RecipeError` for any other name."""
-    known = {**{path.stem: path for path in studies().values()}, **shipped(), **studies()}
-    if (bare := name.removesuffix(".toml")) in known:
-        return known[bare]
-    names = [*shipped(), *studies()]
-    hint = did_you_mean(bare, names) or did_you_mean(Path(bare).name, names)
-    raise RecipeError(
-        f"no recipe called `{name}` comes with sslkit\n  " + sentence(f"there are: {listed(names)}.", hint)
-    )
+def everything() -> dict[str, tuple[Kind, Path]]:
+    """Every shipped file, recipes first."""
+    return {name: (kind, path) for kind in (RECIPE, STUDY, METRICS) for name, path in of_kind(kind).items()}
 
 
-def found(name: str) -> Path:
-    """The same, or the file at a path. Raises `RecipeError` where neither is there."""
+def find(name: str) -> tuple[Kind, Path]:
+    """A shipped file, with or without `.toml`; without its folder where no recipe has the name.
+
+    Raises `RecipeError` for a name that nothing has.
+    """
+    known = everything()
+    bare = name.removesuffix(".toml")
+    short = {full.rpartition("/")[2]: full for full in reversed(known)}
+    if (full := bare if bare in known else short.get(bare, "")) in known:
+        return known[full]
+    hint = did_you_mean(bare, known) or did_you_mean(Path(bare).name, known)
+    there = sentence(f"there are: {listed(known)}.", hint)
+    raise RecipeError(f"no recipe called `{name[:200]}` comes with sslkit\n  {there}")
+
+
+def found(name: str) -> tuple[Kind | None, Path]:
+    """The same, or the file at a path, of whatever kind. Raises `RecipeError` where neither is there."""
     path = Path(name)
     try:
-        return path if path.is_file() else find(name)
+        return (None, path) if path.is_file() else find(name)
     except (OSError, ValueError) as error:  # a name that no file system takes
         raise RecipeError(f"{name[:200]!r}: cannot be read: {error}") from error
-
-
-def is_study(path: Path) -> bool:
-    """Whether a shipped file is a study."""
-    return path in studies().values()

@@ -15,19 +15,18 @@ def recipes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list
     return [*matching(shipped(), incomplete), CompletionItem(incomplete, type="file")]
 
 
-def recipes_and_studies(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Shipped recipes and studies, by the names that `sslkit recipes` gives them."""
-    from ..catalog.shipped import studies
-    from ..recipe.read import shipped
+def shipped(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Everything that `sslkit recipes` lists."""
+    from ..catalog.shipped import everything
 
-    return matching([*shipped(), *studies()], incomplete)
+    return matching(everything(), incomplete)
 
 
 def studies(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Shipped studies, and files."""
-    from ..catalog.shipped import studies as known
+    from ..catalog.shipped import STUDY, of_kind
 
-    names = [name.rpartition("/")[2] for name in known()]
+    names = [name.removeprefix(STUDY.folder) for name in of_kind(STUDY)]
     return [*matching(names, incomplete), CompletionItem(incomplete, type="file")]
 
 

@@ -8,33 +8,39 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..catalog.recipes import RecipeLine, StudyLine
+from ..catalog.recipes import MetricsLine, RecipeLine, StudyLine
 from ..recipe.message import counted
 from ..tables import Flow
 from .prose import Trimmed
 
-
-def listing(recipes: Sequence[RecipeLine], studies: Sequence[StudyLine]) -> Iterator[RenderableType]:
-    """Recipes, then studies, two lines each: what it is; paper, data, size."""
-    names = [one.name for one in recipes] + [one.name for one in studies]
-    width = max(map(len, names), default=0) + 2
-    yield Trimmed(
-        _table("recipes", "  sslkit run NAME, from any folder", width, [(one, recipe_facts(one)) for one in recipes])
-    )
-    if studies:
-        yield Text()
-        commands = "  sslkit study NAME, without `studies/`"
-        yield Trimmed(_table("studies", commands, width, [(one, study_facts(one)) for one in studies]))
+Row = tuple[str, str, list[str]]
+"Name, what it is, facts."
 
 
-def _table(title: str, command: str, width: int, rows: Sequence[tuple[RecipeLine | StudyLine, list[str]]]) -> Table:
+def listing(
+    recipes: Sequence[RecipeLine], studies: Sequence[StudyLine], metrics: Sequence[MetricsLine]
+) -> Iterator[RenderableType]:
+    """Recipes, studies, sets of metrics; two lines each: what it is; paper, data, size."""
+    groups: list[tuple[str, str, list[Row]]] = [
+        ("recipes", "sslkit run NAME", [(one.name, one.about, recipe_facts(one)) for one in recipes]),
+        ("studies", "sslkit study NAME, without `studies/`", [(one.name, one.about, study_facts(one)) for one in studies]),
+        ("sets of metrics", "sslkit evaluate RUN --metrics NAME, without `metrics/`",
+         [(one.name, one.about, one.metrics) for one in metrics]),
+    ]  # fmt: skip
+    width = max((len(name) for _, _, rows in groups for name, _, _ in rows), default=0) + 2
+    for number, group in enumerate(group for group in groups if group[2]):
+        yield from [Text()] * bool(number)
+        yield Trimmed(_table(*group, width))
+
+
+def _table(title: str, command: str, rows: Sequence[Row], width: int) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
-    table.title = Text.assemble((title, "bold"), (command, "dim"))
+    table.title = Text.assemble((title, "bold"), (f"  {command}", "dim"))
     table.title_justify, table.title_style = "left", ""
     table.add_column(no_wrap=True, min_width=width)
     table.add_column()
-    for one, facts in rows:
-        table.add_row(Text(f"  {one.name}", style="cyan"), Text(one.about))
+    for name, about, facts in rows:
+        table.add_row(Text(f"  {name}", style="cyan"), Text(about))
         table.add_row("", Flow(facts, "dim"))
     return table
 

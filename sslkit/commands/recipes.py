@@ -29,13 +29,14 @@ def recipes(ctx: click.Context) -> None:
 @recipes.command("list", short_help="What comes with sslkit: paper, data, generations.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def list_(as_json: bool = False) -> None:
-    """List the recipes and studies that come with sslkit: what each is, its paper, its data and generations."""
-    from ..catalog.recipes import recipe_lines, study_lines
+    """List what comes with sslkit: recipes with their paper, data and generations; studies; sets of metrics."""
+    from ..catalog.recipes import metrics_lines, recipe_lines, study_lines
 
-    found, studies = recipe_lines(), study_lines()
+    found = recipe_lines(), study_lines(), metrics_lines()
     if as_json:
-        both = {"recipes": [asdict(one) for one in found], "studies": [asdict(one) for one in studies]}
-        click.echo(json.dumps(both, indent=2, ensure_ascii=False))
+        recipes, studies, metrics = (list(map(asdict, lines)) for lines in found)
+        objects = {"recipes": recipes, "studies": studies, "metrics": metrics}
+        click.echo(json.dumps(objects, indent=2, ensure_ascii=False))
         return
     from rich.console import Console
 
@@ -43,23 +44,23 @@ def list_(as_json: bool = False) -> None:
     from .recipe_screens import listing
 
     console = make_console(Console)
-    for part in listing(found, studies):
+    for part in listing(*found):
         console.print(part)
 
 
 @recipes.command(short_help="One recipe, as it is or with every default.")
-@click.argument("name", shell_complete=names.recipes_and_studies)
+@click.argument("name", shell_complete=names.shipped)
 @click.option("--resolved", is_flag=True, help="Print it with what it extends and every default filled in.")
 def show(name: str, resolved: bool) -> None:
-    """Show the recipe NAME: one that comes with sslkit, a study of `sslkit recipes list`, or a file.
+    """Show the recipe NAME: whatever `sslkit recipes list` names, or a file.
 
     The file is printed as it is: `sslkit recipes show NAME > mine.toml` keeps every byte. A copy that works from any
     folder is made by `sslkit recipes copy`.
     """
     from ..catalog.shipped import found
 
-    path = found(name)
-    data = resolved_text(name, path).encode() if resolved else path.read_bytes()
+    kind, path = found(name)
+    data = resolved_text(name, kind, path).encode() if resolved else path.read_bytes()
     if not sys.stdout.isatty():
         sys.stdout.flush()
         sys.stdout.buffer.write(data)
@@ -73,42 +74,42 @@ def show(name: str, resolved: bool) -> None:
     make_console(Console).print(text, soft_wrap=True, end="" if text.plain.endswith("\n") else "\n")
 
 
-def resolved_text(name: str, path: Path) -> str:
-    """A recipe with all that it leaves to others and to defaults. Raises `RecipeError`, for a study too."""
-    from ..catalog.shipped import is_study
+def resolved_text(name: str, kind: Any, path: Path) -> str:
+    """A recipe with all that it leaves to others and to defaults. Raises `RecipeError`, for anything else too."""
+    from ..catalog.shipped import RECIPE
     from ..catalog.writing import document
     from ..errors import RecipeError
     from ..recipe import load  # with its plugins' classes: only this needs them
 
-    if is_study(path):
-        raise RecipeError(f"{name}: is a study, which leaves nothing to defaults; --resolved is for recipes")
+    if kind not in (None, RECIPE):
+        raise RecipeError(f"{name}: is a {kind.name}; --resolved is for recipes")
     return document(load(path).table)
 
 
 @recipes.command(short_help="A copy to be changed, which works from where it lies.")
-@click.argument("name", shell_complete=names.recipes_and_studies)
+@click.argument("name", shell_complete=names.shipped)
 @click.argument("dest", required=False, type=click.Path(path_type=Path))
 @click.option("--force", is_flag=True, help="Replace the file if there is one.")
 def copy(name: str, dest: Path | None, force: bool) -> None:
-    """Copy the recipe or study NAME to DEST, by default NAME.toml here, to change it.
+    """Copy NAME, a recipe or whatever else `sslkit recipes list` names, to DEST: by default NAME.toml, here.
 
     DEST is a `.toml` file or a folder. What the recipe extends is found from there too. A file that is there already is
     left alone, unless --force says otherwise.
     """
     from ..catalog import copying
-    from ..catalog.shipped import STUDIES, find, is_study
+    from ..catalog.shipped import find
 
-    source = find(name)
-    study = is_study(source)
-    target = copying.destination(f"{STUDIES if study else ''}{source.stem}", dest)
-    done = copying.copy(source, target, force)
-    for line in told(done, "study" if study else "check"):
+    kind, source = find(name)
+    done = copying.copy(source, copying.destination(f"{kind.folder}{source.stem}", dest), force)
+    for line in told(done, kind):
         click.echo(line)
 
 
-def told(done: Any, command: str) -> list[str]:
+def told(done: Any, kind: Any) -> list[str]:
     """What was written, and what to do next."""
     lines = [f"wrote {done.path}"]
-    if done.schema is not None:
-        lines.append(f"{'wrote' if done.fresh else 'left'} {done.schema}, by which editors check and complete it")
-    return [*lines, f"next:  sslkit {command} {shlex.quote(str(done.path))}"]
+    if done.fresh:
+        lines.append(f"wrote {done.schema}, by which editors check and complete it")
+    elif done.schema is not None:
+        lines.append(f"kept  {done.schema}, which was there already")
+    return [*lines, f"next  {kind.command(shlex.quote(str(done.path)))}"]

@@ -12,14 +12,15 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from sslkit.catalog import copying
-from sslkit.catalog import shipped as catalog
 from sslkit.catalog.recipes import described
+from sslkit.catalog.shipped import METRICS, STUDY, everything, of_kind
 from sslkit.cli import cli
 from sslkit.commands.prose import highlighted
 from sslkit.recipe import load, shipped
 from sslkit.study.file import load_study, shipped_studies
 
-STUDIES = catalog.studies()
+STUDIES = of_kind(STUDY)
+METRICS_SETS = of_kind(METRICS)
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_the_list_fits_the_terminal(width):
     assert bare.exit_code == 0 and bare.stdout == said.stdout
     lines = said.stdout.splitlines()
     assert max(map(len, lines)) <= width and not any(line.endswith(" ") for line in lines)
-    assert all(any(line.startswith(f"  {name}  ") for line in lines) for name in [*shipped(), *STUDIES])
+    assert all(any(line.startswith(f"  {name}  ") for line in lines) for name in everything())
 
 
 def test_a_first_comment_is_told_without_its_paper():
@@ -73,9 +74,9 @@ def test_a_first_comment_is_told_without_its_paper():
 # One recipe ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [*shipped(), *STUDIES])
+@pytest.mark.parametrize("name", everything())
 def test_a_piped_recipe_keeps_every_byte(name, here):
-    assert run("show", name).stdout_bytes == {**shipped(), **STUDIES}[name].read_bytes()
+    assert run("show", name).stdout_bytes == everything()[name][1].read_bytes()
 
 
 def test_a_resolved_recipe_is_the_same_recipe(here):
@@ -116,7 +117,7 @@ def test_an_unknown_name_gets_a_suggestion(command, here):
 
 def test_a_study_has_nothing_to_resolve(here):
     done = run("show", "studies/noisy_student", "--resolved")
-    assert done.exit_code == 2 and "studies/noisy_student: is a study" in done.stderr
+    assert done.exit_code == 2 and "studies/noisy_student: is a study; --resolved is" in done.stderr
     assert "Did you mean `sslkit recipes show fixmatch`?" in run("fixmatch").stderr
 
 
@@ -128,7 +129,7 @@ def test_a_copy_is_the_same_recipe_with_its_comments(name, here):
     done = run("copy", name)
     assert done.exit_code == 0
     assert done.stdout.splitlines()[0] == f"wrote {name}.toml"
-    assert done.stdout.splitlines()[-1] == f"next:  sslkit check {name}.toml"
+    assert done.stdout.splitlines()[-1] == f"next  sslkit check {name}.toml"
     # Data lies where each recipe's own reader has it: a relative path is another folder for a recipe elsewhere.
     data = {"data.root": str(here)} if "root" in load(name).table["data"] else {}
     assert load(f"{name}.toml", data).hash == load(name, data).hash
@@ -143,17 +144,26 @@ def test_a_copy_is_the_same_recipe_with_its_comments(name, here):
 def test_a_copied_study_is_the_same_study(name, here):
     done = run("copy", name)
     assert done.stdout.splitlines()[0] == f"wrote {name}.toml"
-    assert done.stdout.splitlines()[-1] == f"next:  sslkit study {name}.toml"
+    assert done.stdout.splitlines()[-1] == f"next  sslkit study {name}.toml"
     old, new = load_study(name.removeprefix("studies/")), load_study(f"{name}.toml")
     assert [one.recipe.hash for one in new.variants] == [one.recipe.hash for one in old.variants]
     assert (new.name, new.seeds, new.references) == (old.name, old.seeds, old.references)
+
+
+def test_a_copied_set_of_metrics_is_the_same_set(here):
+    assert list(METRICS_SETS) == ["metrics/standard"]
+    done = run("copy", "standard")
+    assert done.stdout == "wrote metrics/standard.toml\nnext  sslkit evaluate RUN --metrics metrics/standard.toml\n"
+    assert Path("metrics/standard.toml").read_bytes() == METRICS_SETS["metrics/standard"].read_bytes()
+    (line,) = json.loads(run("list", "--json").stdout)["metrics"]
+    assert {"accuracy", "calibration"} <= set(line["metrics"]) and "sslkit evaluate" in line["about"]
 
 
 def test_a_copy_goes_where_it_is_told(here):
     (here / "folder").mkdir()
     assert "wrote folder/fixmatch.toml\n" in run("copy", "fixmatch", "folder").stdout
     assert "wrote folder/noisy_student.toml\n" in run("copy", "studies/noisy_student", "folder").stdout
-    assert "next:  sslkit check 'new/of mine.toml'\n" in run("copy", "fixmatch.toml", "new/of mine.toml").stdout
+    assert "next  sslkit check 'new/of mine.toml'\n" in run("copy", "fixmatch.toml", "new/of mine.toml").stdout
     done = run("copy", "fixmatch", "mine")
     assert done.exit_code == 2 and "Did you mean `mine.toml`?" in done.stderr and not Path("mine").exists()
 
