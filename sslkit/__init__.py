@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .distributed import global_mean
     from .errors import MissingData, SslkitError
     from .folder import Run
+    from .measuring import Evaluation, evaluate
     from .runs import run
     from .types import (
         Batch,
@@ -37,6 +38,7 @@ _HOMES = {
     "distributed": ["global_mean"],
     "errors": ["MissingData", "SslkitError"],
     "folder": ["Run"],
+    "measuring": ["Evaluation", "evaluate"],
     "runs": ["run"],
     "types": [
         "Batch", "Classifier", "Data", "Event", "Facts", "Forward", "Image", "Images", "Keys", "Labeled", "LossTerm",
@@ -48,6 +50,7 @@ __all__ = [
     "Batch",
     "Classifier",
     "Data",
+    "Evaluation",
     "Event",
     "Facts",
     "Forward",
@@ -66,6 +69,7 @@ __all__ = [
     "Transform",
     "View",
     "ViewSpec",
+    "evaluate",
     "global_mean",
     "hookimpl",
     "run",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from . import __version__
-from .artifacts import committed, create_folder, damage, load_tree, save_tree, weights_digest, write_atomic
+from .artifacts import committed, create_folder, damage, save_tree, weights_digest, write_atomic
 from .checkpoint import Checkpoints
 from .errors import Interrupted, RunError
 from .labels import load_labels
@@ -24,6 +24,7 @@ from .recipe.tables import mixed
 from .room import patiently, save_checkpoint
 from .state import State, plugins_of
 from .types import Facts, Targets
+from .weights import weights_of
 
 if TYPE_CHECKING:
     from .session import Session
@@ -112,8 +113,8 @@ class Run:
 
     # What the loop asks for ---------------------------------------------------------------------------------------
 
-    def network(self, generation: int, recipe: Recipe, device: torch.device) -> Network:
-        """A finished generation's evaluated model, from its artifact alone, frozen and un-noised."""
+    def network(self, generation: int, recipe: Recipe, device: torch.device, weights: str | None = None) -> Network:
+        """A finished generation's model (by default as it was evaluated), from its artifact alone, frozen, un-noised."""
         cfg = without_weights(recipe.generations[generation])
         folder = self.folder / "models" / f"generation-{generation}"
         problem = damage(folder)
@@ -122,9 +123,9 @@ class Run:
                 f"the model in {folder} is damaged ({problem}). It cannot be made again from what is left: "
                 "restore that folder from a copy, or start the run anew"
             )
-        tree, card = load_tree(folder, "model"), json.loads((folder / "card.json").read_text())
+        card = json.loads((folder / "card.json").read_text())
         network = build_network(cfg, plugins_of(cfg), facts_from(card["facts"], device))
-        network.load_state_dict(tree["average"] or tree["student"])
+        network.load_state_dict(weights_of(folder, weights))
         network.requires_grad_(False)
         network.set_mode(noise=False, batch_norm="running", write_stats=False)
         return network

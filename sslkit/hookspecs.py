@@ -203,7 +203,12 @@ class MetricHooks:
     def measure(
         self, model: Classifier, data: Data, stored: Targets | None, baseline: Classifier | None, progress: Progress
     ) -> dict[str, Any]:
-        """Collect, merged. Generation end, and every so many steps. Numbers by name; `baseline` is the supervised model."""
+        """Collect, merged. Generation end, and every so many steps. Numbers by name; `baseline` is the supervised model.
+
+        A value may also be a text (a sentence is shown as a note), a table `{row: {column: value}}`, or a matrix
+        `{"classes": [...], "matrix": [[...]]}` whose rows are the truth: `sslkit evaluate` shows these, lines of numbers
+        leave them out. A name that begins with `test_` or `validation_` says the split.
+        """
 
 
 class TrackerHooks:

@@ -34,7 +34,7 @@ def _digest(path: Path) -> str:
 
 def diff(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """What differs between two resolved tables: `noise.randaugment.magnitude: 9 -> 12`."""
-    before, after = dict(_leaves(old)), dict(_leaves(new))
+    before, after = dict(leaves(old)), dict(leaves(new))
     lines = []
     for path in dict.fromkeys([*before, *after]):
         said = [shown(side[path]) if path in side else "(absent)" for side in (before, after)]
@@ -55,17 +55,17 @@ def mixed(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> str:
     return f"{folder} was begun with {what}; resuming would mix the two:\n    {text}\n{way}"
 
 
-def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Every value with its path; plugins by name, other tables of lists by number."""
     if isinstance(value, dict) and value:
         for key, item in value.items():
-            yield from _leaves(item, f"{path}.{key}" if path else key)
+            yield from leaves(item, f"{path}.{key}" if path else key)
     elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
         named = path in LISTS
         names = [str(item.get("name")) if named else str(i) for i, item in enumerate(value)]
         if named:
             yield f"{path} (order)", names
         for name, item in zip(names, value, strict=True):
-            yield from _leaves(item, f"{path}.{name}")
+            yield from leaves(item, f"{path}.{name}")
     elif value != {}:  # a table without keys says nothing
         yield path, value

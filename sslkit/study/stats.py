@@ -83,3 +83,23 @@ def difference(a: Spread, b: Spread) -> Difference | None:
     """`a - b` over the seeds that both have; None where they share none."""
     seeds = [seed for seed in a.values if seed in b.values]
     return paired_difference([a.values[s] for s in seeds], [b.values[s] for s in seeds]) if seeds else None
+
+
+def unpaired_difference(a: Sequence[float], b: Sequence[float], level: float = LEVEL) -> Difference:
+    """Mean of `a` minus mean of `b`, which share nothing, with Welch's t interval and p value. (n,), (m,).
+
+    Welch 1947: the two may vary differently. No interval for a single value on either side; `pairs` is 0. Raises
+    `ValueError` for an empty sequence.
+    """
+    if not a or not b:
+        raise ValueError("a difference needs values on both sides")
+    mean = fmean(a) - fmean(b)
+    if len(a) < 2 or len(b) < 2:
+        return Difference(mean, None, None, 0)
+    if stdev(a) == stdev(b) == 0:
+        return Difference(mean, 0.0, 0.0 if mean else 1.0, 0)
+    from scipy.stats import ttest_ind
+
+    test = ttest_ind(a, b, equal_var=False)
+    low, high = test.confidence_interval(level)
+    return Difference(mean, float(high - low) / 2, float(test.pvalue), 0)

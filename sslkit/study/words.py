@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ..tables import ABSENT, percent, points
-from .outcome import Outcome, Row
 from .seeds import format_seeds
 from .stats import LEVEL, Difference, Spread
+
+if TYPE_CHECKING:  # with torch
+    from .outcome import Outcome, Row
 
 HEAD = ("seeds", "test", "selected", "teacher")
 HEAD_GAINS = ("gain", "of base's", "minus base", f"{LEVEL:.0%} interval")

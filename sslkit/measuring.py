@@ -1,0 +1,192 @@
+"""`evaluate`: a run's finished models measured again, by any metrics, on any data. Nothing is written."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .artifacts import damage
+from .classifier import NetworkClassifier
+from .environment import choose_device, determinism, fingerprint
+from .errors import RunError, SslkitError
+from .fitting import check_fit, check_measurable, seen_in_training
+from .folder import ENVIRONMENT, Run, facts_from
+from .hooks import Hooks
+from .loader import ViewMaker
+from .network import image_size, require_timm
+from .recipe.message import counted, listed
+from .recipe.metrics import STANDARD, parts_of
+from .recipe.model import CLEAN, Generation, Recipe, hash_of
+from .state import plugins_of
+from .types import Classifier, Progress, Targets, ViewSpec
+from .weights import kept
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured of one model."""
+
+    generation: int
+    weights: str
+    "`average`, `student` (its own) or `selected` (of the step that validation images chose)."
+    model: str
+    "The network's name."
+    step: int
+    "The training step of the weights."
+    metrics: dict[str, Any]
+    "By name, as `summary.json` has them: what is no finite number is None."
+    warnings: tuple[str, ...] = ()
+    "What a reader of the numbers must know."
+
+
+def evaluate(
+    run: str | Path | Run,
+    generation: int = -1,
+    *,
+    weights: str | None = None,
+    data: str | None = None,
+    metrics: str | Path | Sequence[str] = STANDARD,
+    overrides: Mapping[str, Any] | None = None,
+    device: str | None = None,
+) -> Evaluation:
+    """Measure a finished generation of a run: `sslkit.evaluate("runs/mine").metrics["test_accuracy"]`.
+
+    `generation`: negative numbers count from the last finished one. `weights`: "average", "student" or "selected"; by
+    default the average where one was kept, as in the summary. `data`: another data plugin than the run's own.
+    `metrics`: a TOML file of `[[metric]]` tables (or the name of a shipped one), or names of metric plugins.
+    `overrides`: by dotted path, of `data` and `metric`. Raises `SslkitError` for everything a user can mend.
+    """
+    names, sets = ((), (metrics,)) if isinstance(metrics, (str, Path)) else (tuple(metrics), ())
+    bench = Bench(run, names=names, sets=sets, data=data, overrides=overrides, device=device)
+    return bench.measure(bench.number(generation), weights)
+
+
+class Bench:
+    """A run, data and metrics, opened once: measures as many of the run's models as are asked for."""
+
+    def __init__(
+        self, run: str | Path | Run, *, names: Sequence[str] = (), sets: Sequence[str | Path] = (),
+        data: str | None = None, overrides: Mapping[str, Any] | None = None, device: str | None = None,
+    ) -> None:  # fmt: skip
+        require_timm()
+        self.run = run if isinstance(run, Run) else Run(run)
+        self.device = choose_device(device)
+        self.recipe = self.run.recipe()
+        self.finished = finished_generations(self.run)
+        self.warnings: list[str] = []
+        parts = parts_of(self.recipe, names, sets, data, overrides)
+        self.hooks = Hooks([parts.data, *parts.metrics])
+        self.use, self.table = parts.data.use, parts.data_table
+        self.own = parts.data_table == self.recipe.table["data"]
+        self.data = self.hooks.open_data(Progress(self.recipe.settings.seed))
+        check_measurable(self.data, self._what())
+        self._check_sameness()
+        self._baseline: list[Classifier | None] = []
+
+    def _what(self) -> str:
+        """How messages name the data."""
+        return f"[data] {self.use}" + (" (the run's own)" if self.own else "")
+
+    def _check_sameness(self) -> None:
+        """Say what is not as it was in training, and what was seen there already."""
+        if hash_of(self.run.table()) != self.recipe.hash:
+            self.warnings.append("plugin files or weights that the recipe names have been edited since the run")
+        self.unchanged = self.own and fingerprint(self.data) == _written(self.run).get("data", fingerprint(self.data))
+        if self.own and not self.unchanged:
+            self.warnings.append(f"the images of {self._what()} are not those that the run was made with")
+        if not self.own:
+            self.warnings += seen_in_training(self.data, self.recipe)
+
+    def number(self, generation: int) -> int:
+        """The finished generation that is meant; negative numbers count from the last."""
+        there = self.finished
+        index = there[generation] if -len(there) <= generation < 0 else generation
+        if index not in there:
+            numbers = listed(map(str, there))
+            more = "; it is not finished yet" if 0 <= index < len(self.recipe.generations) else ""
+            raise RunError(
+                f"{self.run.folder} has {counted(len(there), 'finished generation')} ({numbers}): there is no generation "
+                f"{generation}{more}"
+            )
+        return index
+
+    def measure(self, generation: int, weights: str | None = None) -> Evaluation:
+        """One model's metrics. Raises `RunError` where its artifact is damaged or does not keep these weights."""
+        cfg, settings = self.recipe.generations[generation], self.recipe.settings
+        folder = self.run.folder / "models" / f"generation-{generation}"
+        card = read_card(folder)
+        check_fit(self.data, facts_from(card["facts"], self.device), self._what())
+        weights = weights or kept(folder)[0]
+        progress = Progress(settings.seed, generation, cfg.settings.steps, cfg.settings.steps)
+        with determinism(settings.deterministic):
+            model = trained(self.run, self.recipe, cfg, self.device, self.data.channels, weights)
+            metrics = self.hooks.measure(model, self.data, self._stored(generation), self._supervised(), progress)
+        step = card["selected"]["step"] if weights == "selected" else cfg.settings.steps
+        return Evaluation(generation, weights, card["model"], step, metrics, tuple(self.warnings))
+
+    def _stored(self, generation: int) -> Targets | None:
+        """The pseudo-labels that taught a generation, where they are of the very images that were opened."""
+        there = (self.run.folder / "labels" / f"generation-{generation}").is_dir()
+        return self.run.labels(generation) if there and self.unchanged else None
+
+    def _supervised(self) -> Classifier | None:
+        """The run's supervised baseline, if it is finished; read once."""
+        if not self._baseline:
+            self._baseline.append(self._open_baseline(Run(self.run.folder / "baseline")))
+        return self._baseline[0]
+
+    def _open_baseline(self, child: Run) -> Classifier | None:
+        if not child.finished:
+            return None
+        try:
+            recipe = child.recipe()
+            return trained(child, recipe, recipe.generations[-1], self.device, self.data.channels)
+        except SslkitError as error:
+            self.warnings.append(f"metrics have no supervised baseline to compare with: {error}")
+            return None
+
+
+def trained(
+    run: Run, recipe: Recipe, cfg: Generation, device: torch.device, channels: int, weights: str | None = None
+) -> NetworkClassifier:
+    """A finished generation's model as metrics see it."""
+    network = run.network(cfg.index, recipe, device, weights)
+    view = ViewMaker(ViewSpec(CLEAN, "evaluation", image_size(cfg), channels), recipe.settings.seed, cfg.index)
+    return NetworkClassifier(network, plugins_of(cfg).decide, view, device, recipe.settings.label_batch)
+
+
+def finished_generations(run: Run) -> list[int]:
+    """Numbers of the generations whose models are kept. Raises `RunError` where there are none."""
+    names = (path.name for path in (run.folder / "models").glob("generation-*"))
+    found = sorted(int(match[1]) for name in names if (match := re.fullmatch(r"generation-(\d+)", name)))
+    if not found:
+        raise RunError(
+            f"{run.folder} has no finished generation yet, and so no model to measure. Go on with:\n"
+            f"    sslkit run --resume {run.folder}"
+        )
+    return found
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """What a finished generation says of itself. Raises `RunError` where its artifact is damaged."""
+    if problem := damage(folder):
+        raise RunError(
+            f"the model in {folder} is damaged ({problem}). Restore that folder from a copy, or measure another generation"
+        )
+    card: dict[str, Any] = json.loads((folder / "card.json").read_text())
+    return card
+
+
+def _written(run: Run) -> dict[str, Any]:
+    """`environment.json`, or nothing where it is lost."""
+    with suppress(OSError, ValueError):
+        found = json.loads((run.folder / ENVIRONMENT).read_text())
+        return found if isinstance(found, dict) else {}
+    return {}

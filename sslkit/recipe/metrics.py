@@ -1,0 +1,132 @@
+"""What a trained model is measured by: sets of `[[metric]]` tables, and other data than the recipe's.
+
+Both are read as recipes are: strict, every problem told with its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from ..errors import RecipeError
+from .compose import reopened
+from .draft import Draft
+from .merge import anchor, merge
+from .message import Problems, did_you_mean, listed, sentence, shown
+from .model import Entry, Recipe
+from .overrides import apply
+from .places import Place, Source, Table
+from .read import PACKAGE, check_values, read
+from .resolve import resolve
+
+STANDARD = "standard"
+"The set that is used where none is named."
+OPEN = ("data", "metric")
+"Sections that may be changed of a model that is trained."
+NEEDED = ("data", "model", "optimizer")
+"Sections of the recipe that are looked at: a gone plugin of another one is no obstacle."
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What to measure with."""
+
+    metrics: list[Entry]
+    data: Entry
+    data_table: dict[str, Any]
+    "`[data]`, resolved."
+
+
+def metric_sets() -> dict[str, Path]:
+    """Sets of metrics that are installed with sslkit, by name."""
+    try:
+        folder = Path(str(resources.files(PACKAGE))) / "metrics"
+    except ModuleNotFoundError:
+        return {}
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def parts_of(
+    recipe: Recipe, names: Sequence[str] = (), sets: Sequence[str | Path] = (), data: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Parts:  # fmt: skip
+    """Metrics by `names` of plugins and from `sets` (files, or shipped ones), on a recipe's data or other `data`.
+
+    `overrides` by dotted path: of `data` and `metric`. Raises `RecipeError` that lists everything that is wrong.
+    """
+    problems = Problems()
+    whole = reopened(recipe)
+    table = Table(whole.only(*NEEDED, "steps"), whole.place, whole.places)
+    for name in sets:
+        table = merge(table, metric_set(name, problems), problems)
+    said = {"metric": [{"use": name} for name in dict.fromkeys(names)], **({"data": {"use": data}} if data else {})}
+    for key, value in said.items():
+        if value:
+            table = merge(table, _said(key, value), problems)
+    own = {path: value for path, value in (overrides or {}).items() if _is_open(path, problems)}
+    if own:
+        table = apply(table, own, problems)
+    draft = resolve(table, problems)
+    problems.raise_any()
+    return _parts(draft)
+
+
+def _said(section: str, value: Any) -> Table:
+    """What the command line says of a section."""
+    source = Source(f"--{section}", Path.cwd())
+    place = Place(source)
+    tables = [Table(item, place) for item in value] if isinstance(value, list) else Table(value, place)
+    return anchor(Table({section: tables}, place), source)
+
+
+def _is_open(path: str, problems: Problems) -> bool:
+    """Whether a key may be set: the model stays as it was trained."""
+    section = path.split(".")[0]
+    if section not in OPEN:
+        problems.add(Place(Source("--set", Path.cwd())), f"`{path}` cannot be changed: the model is trained already",
+                     sentence("it takes data.KEY and metric.NAME.KEY.", did_you_mean(section, OPEN)))  # fmt: skip
+    return section in OPEN
+
+
+def _parts(draft: Draft) -> Parts:
+    plugins = draft.enabled
+    (data,) = (plugin for plugin in plugins if plugin.section == "data")
+    metrics = [plugin.fresh() for plugin in plugins if plugin.section == "metric"]
+    if not metrics:
+        raise RecipeError("nothing to measure: every metric is left out (enabled = false)")
+    return Parts(metrics, data.fresh(), draft.resolved["data"])
+
+
+def metric_set(name: str | Path, problems: Problems) -> Table:
+    """A file's `[[metric]]` tables, or those of the shipped set of that name."""
+    label, path = _locate(name)
+    table = read(label, path)
+    check_values(table, table.place, problems, table)
+    if others := [key for key in table if key != "metric"]:
+        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+        named = listed(f"`{key}`" for key in others[:3])
+        problems.add(table.where(others[0]), f"{named}{more}: not of a set of metrics",
+                     "it holds `[[metric]]` tables, and nothing else")  # fmt: skip
+    elif not table.get("metric"):
+        problems.add(table.place, "there is no `[[metric]]` table")
+    return anchor(table.only("metric"), table.place.source)
+
+
+def _locate(name: str | Path) -> tuple[str, Path]:
+    """How messages name a set, and its file."""
+    path, known = Path(name), metric_sets()
+    try:
+        if path.is_file():
+            return str(path), path
+        if str(name) in known:
+            return str(name), known[str(name)]
+        if path.exists():
+            raise RecipeError(f"{path}: is no regular file; a set of metrics is a TOML file")
+    except (OSError, ValueError) as error:  # a name that no file system takes
+        raise RecipeError(f"{shown(str(name))}: cannot be read: {error}") from error
+    beside = [other.name for other in sorted(path.parent.glob("*.toml"))] if path.parent.is_dir() else []
+    hint = did_you_mean(path.name, beside) or did_you_mean(path.stem, known)
+    raise RecipeError(f"{path}: no such set of metrics\n  " + sentence(f"shipped sets: {listed(known)}.", hint))
