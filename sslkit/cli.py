@@ -19,6 +19,7 @@ COMMANDS = {
     "status": ("sslkit.commands.status", "Say how far a run is, from another terminal or after it ended."),
     "recipes": ("sslkit.commands.recipes", "List the recipes that come with sslkit, show one, or copy it."),
     "plugins": ("sslkit.commands.plugins", "List the installed plugins, or show one: settings, hooks, recipes."),
+    "schema": ("sslkit.commands.schema", "Write what editors check and complete recipes by."),
     "study": ("sslkit.commands.study", "Run a recipe's variants over several seeds and compare them."),
     "evaluate": ("sslkit.commands.evaluate", "Measure a run's models: any generation, any metrics, any data."),
     "compare": ("sslkit.commands.compare", "Lay runs side by side: what differs in their recipes, and what came out."),
@@ -94,11 +95,14 @@ def mended() -> Iterator[None]:
 
 
 def leave(message: object, code: int, label: str) -> NoReturn:
-    """Print a message as it is: its brackets are no markup, and its lines are not broken."""
+    """Print a message as it is: its brackets are no markup, its lines are not broken, and no terminal acts on it."""
     from rich.console import Console
     from rich.text import Text
 
-    text = Text.assemble((label, "bold red"), "\n".join([str(message), *getattr(message, "__notes__", [])]))
+    from .recipe.message import visible
+
+    said = "\n".join([str(message), *getattr(message, "__notes__", [])])
+    text = Text.assemble((label, "bold red"), "\n".join(map(visible, said.split("\n"))))
     Console(stderr=True, highlight=False, soft_wrap=True).print(text)
     raise SystemExit(code)
 

@@ -26,6 +26,9 @@ device_option = click.option(
 )
 
 
+QUOTES = "A value with spaces needs quotes: --set 'PATH=two words'; path and value are one word: --set steps=300."
+
+
 def overrides(settings: Sequence[str]) -> dict[str, Any]:
     """`["labeler.confidence.threshold=0.5"]` -> `{"labeler.confidence.threshold": 0.5}`; the last one counts.
 
@@ -45,6 +48,6 @@ class Recipes(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
-            if asked and "unexpected extra argument" in error.message:
-                error.message += "\nA value with spaces needs quotes: --set 'PATH=two words'. PATH and VALUE go together, as in --set steps=300."
-            raise
+            if not asked or "unexpected extra argument" not in error.message:
+                raise
+            raise click.UsageError(f"{error.message}\n{QUOTES}", ctx) from error

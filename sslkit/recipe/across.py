@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
+from typing import Any
 
 from ..hookspecs import SECTIONS
 from . import fields
 from .draft import Draft
 from .merge import LISTS
-from .message import Problems, did_you_mean, listed, sentence
+from .message import Problems, did_you_mean, listed, sentence, shortened
 from .model import GENERATION_KEYS, Settings
 from .places import Table
 from .resolve import OWN
@@ -20,14 +22,38 @@ OVERRIDABLE = (
 "What a generation may override; data, seed and trackers belong to the run."
 
 
+MOST_KEYS = 500_000  # values of a recipe, counted once for each generation; far beyond any use
+
+
+def check_size(table: Table, generations: int, problems: Problems) -> None:
+    """Every generation is laid on its classes anew: many of a long recipe take too long. Raises `RecipeError`."""
+    keys = _size(table.without("generation"))
+    if generations * keys > MOST_KEYS:
+        problems.add(table.where("generation"), f"[[generation]]: {generations:,} generations of a recipe of {keys:,} values",
+                     f"all generations together have at most {MOST_KEYS:,}")  # fmt: skip
+        problems.raise_any(generations)
+
+
+def _size(value: Any) -> int:
+    """Values in a table or list, and in those within it."""
+    if not isinstance(value, (dict, list)):
+        return 1
+    return 1 + sum(map(_size, value.values() if isinstance(value, dict) else value))
+
+
 def check_generation(number: int, over: Table, problems: Problems) -> None:
     """A generation overrides what generations may."""
     known = {*fields.hints(Settings), *SECTIONS, *OWN}
     for key in over:
         if key not in OVERRIDABLE:
             what = "which belongs to the whole run" if key in known else "which is no key or section"
-            problems.add(over.where(key), f"[[generation]] {number}: overrides `{key}`, {what}",
-                         sentence(f"a generation may override: {listed(OVERRIDABLE)}.", did_you_mean(key, OVERRIDABLE)))  # fmt: skip
+            problems.add(over.where(key), f"[[generation]] {number}: overrides `{shortened(key)}`, {what}",
+                         partial(_overridable, key))  # fmt: skip
+
+
+def _overridable(key: str) -> str:
+    """What a generation may override, and what was meant."""
+    return sentence(f"a generation may override: {listed(OVERRIDABLE)}.", did_you_mean(key, OVERRIDABLE))
 
 
 def check_all(drafts: list[Draft], problems: Problems) -> list[str]:

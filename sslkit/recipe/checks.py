@@ -75,13 +75,12 @@ def expanded(
     """View names, a stream's name replaced by its views. `label` is a template for the name at fault."""
     found: list[str] = []
     declared = set(draft.view_names)
-    of_stream = {stream: [view for view in draft.views if draft.stream_of(view) == stream] for stream in STREAMS}
     for name in names:
         at = label.replace("{}", shown(name))
         if name in declared or (name == CLEAN and clean):
             found.append(name)
-        elif of_stream.get(name):
-            found.extend(of_stream[name])
+        elif views := _of_stream(name, draft):
+            found.extend(views)
         elif name == CLEAN:
             problems.add(place, f"{at}: the view `clean` serves labeling and evaluation only",
                          "declare a view of your own and put no noise on it")  # fmt: skip
@@ -90,6 +89,11 @@ def expanded(
             problems.add(place, f"{at} {what if name in STREAMS else 'names no view'}",
                          partial(_meant, name, draft))  # fmt: skip
     return list(dict.fromkeys(found))
+
+
+def _of_stream(name: str, draft: Draft) -> list[str]:
+    """The views of a stream, if the name is one's."""
+    return [view for view in draft.views if draft.stream_of(view) == name] if name in STREAMS else []
 
 
 def _meant(name: str, draft: Draft) -> str:

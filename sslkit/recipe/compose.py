@@ -8,12 +8,12 @@ from typing import Any
 
 from ..errors import RecipeError
 from . import fields
-from .across import check_all, check_generation
+from .across import check_all, check_generation, check_size
 from .checks import check
 from .draft import Draft
 from .factories import check_names
 from .merge import LISTS, anchor, merge
-from .message import Problems, shown
+from .message import Problems, shown, visible
 from .model import Entry, Generation, Recipe
 from .overrides import apply
 from .places import Place, Source, Table, annotated, plain
@@ -36,7 +36,7 @@ def load(
     said = dict(overrides or {}) | ({} if seed is None else {"seed": seed})
     if said:
         table = apply(table, said, problems)
-    recipe = build(table, path.stem, path, problems, names)
+    recipe = build(table, visible(path.stem), path, problems, names)
     if recipe.settings.baseline:
         from .baseline import baseline_of  # which builds recipes itself
 
@@ -118,6 +118,7 @@ def build(table: Table, name: str, path: Path | None, problems: Problems, names:
     """A merged table as a `Recipe`. `names`: those of models and optimizers are looked up."""
     check_keys(table, problems)
     overrides = [item for item in table.get("generation", []) if isinstance(item, Table)]
+    check_size(table, len(overrides), problems)
     base = resolve(table, problems)
     drafts = []
     for index, over in enumerate(overrides or [Table({}, table.place)]):

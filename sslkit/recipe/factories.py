@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .merge import FACTORIES, in_use
-from .message import Problems, did_you_mean, listed
+from .message import Line, Problems, did_you_mean, listed, shortened
 from .places import Table
 
 
@@ -18,20 +18,20 @@ def check_names(table: Table, problems: Problems) -> None:
                 problems.add(inside.where("name"), f"[{section}]: {wrong[0]}", wrong[1])
 
 
-def _unknown(section: str, name: str) -> tuple[str, str] | None:
+def _unknown(section: str, name: str) -> tuple[str, Line] | None:
     """Why a name is none of timm's, and what would be right."""
     return _unknown_model(name) if section == "model" else _unknown_optimizer(name)
 
 
-def _unknown_model(name: str) -> tuple[str, str] | None:
+def _unknown_model(name: str) -> tuple[str, Line] | None:
     import timm
 
     architecture, _, tag = name.partition(".")
     if ":" in name:  # of some hub, as timm writes it
         return None
     if not timm.is_model(name):
-        hint = did_you_mean(architecture, timm.list_models())
-        return f"timm has no model `{name}`", hint or "`timm.list_models()` lists all"
+        hint = lambda: did_you_mean(architecture, timm.list_models()) or "`timm.list_models()` lists all"  # noqa: E731
+        return f"timm has no model `{shortened(name)}`", hint
     try:
         timm.get_pretrained_cfg(name)
     except RuntimeError:
@@ -40,10 +40,10 @@ def _unknown_model(name: str) -> tuple[str, str] | None:
     return None
 
 
-def _unknown_optimizer(name: str) -> tuple[str, str] | None:
+def _unknown_optimizer(name: str) -> tuple[str, Line] | None:
     from timm.optim import list_optimizers  # type: ignore[attr-defined]
 
     known = [str(one) for one in list_optimizers()]
     if name in known:
         return None
-    return f"timm has no optimizer `{name}`", did_you_mean(name, known) or f"it has: {', '.join(known)}"
+    return f"timm has no optimizer `{shortened(name)}`", did_you_mean(name, known) or f"it has: {', '.join(known)}"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ..hookspecs import SECTIONS, SINGLE
@@ -117,9 +118,8 @@ def merge_plugins(section: str, base: list[Table], over: Table, problems: Proble
         ):  # a second table of this name stays a second one: refused later
             result[known[name]] = merge_table(result[known[name]], table)
         elif base and name is not None and name not in seen and "use" not in table:
-            there = [word for word in map(name_of, result) if word]
             problems.add(table.place, f"{heading(section)} {name}: no plugin of this name is there, and `use` adds none",
-                         sentence(f"there are: {listed(there)}.", did_you_mean(name, there)))  # fmt: skip
+                         partial(_there, name, base))  # fmt: skip
         else:
             result.append(table)
         seen.add(name)
@@ -136,11 +136,16 @@ def moved(section: str, tables: list[Table], problems: Problems) -> list[Table]:
         if after in words:
             result.insert(words.index(after) + 1, fresh)
             continue
-        there = [word for word in words if word]
         problems.add(table.where("after"),
                      f"{heading(section)} {name_of(table)}: `after = {shown(after)}` names no plugin of this section",
-                     sentence(f"there are: {listed(there)}.", did_you_mean(after, there)))  # fmt: skip
+                     partial(_there, after, result))  # fmt: skip
     return result
+
+
+def _there(name: Any, tables: list[Table]) -> str:
+    """Which plugins a section has, and which was meant."""
+    there = [word for word in map(name_of, tables) if word]
+    return sentence(f"there are: {listed(there)}.", did_you_mean(name, there))
 
 
 def as_list(section: str, table: Table, problems: Problems) -> list[Table]:

@@ -12,36 +12,43 @@ from ..errors import RecipeError
 from .places import Place, Source
 
 SHOWN = 50  # problems; a broken recipe of thousands helps nobody
-CROWD = 500  # problems, from which on suggestions are no longer looked for
 LISTED = 40  # words of a list of choices
+LONGEST = 2000  # characters of a line; what a recipe says may be of any length
+Line = str | Callable[[], str]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Problem:
     """One thing that is wrong."""
 
     place: Place
-    lines: tuple[str, ...]
+    lines: tuple[Line, ...]
+    generations: set[int | None]
+    "Where it was found; None: in the recipe's own tables."
+
+    @property
+    def text(self) -> list[str]:
+        """Its lines; those that take time to find are looked for now."""
+        said = [line if isinstance(line, str) else line() for line in self.lines]
+        return [visible(line) for line in said if line]
 
 
 class Problems:
     """Everything that is wrong so far, and in which generations."""
 
     def __init__(self) -> None:
-        self.found: dict[Problem, set[int | None]] = {}
+        self.found: dict[tuple[Place, tuple[str, ...]], Problem] = {}
         self._places: set[Place] = set()
         self.generation: int | None = None
         "The generation that is being looked at; None: the recipe's own tables."
 
-    def add(self, place: Place, *lines: str | Callable[[], str]) -> None:
+    def add(self, place: Place, *lines: Line) -> None:
         """Note a problem: what, then what would be right. The same one, found again, counts once.
 
         A line that takes time to find is given as a function; nobody reads it of the thousandth problem.
         """
-        crowded = len(self.found) >= CROWD
-        said = [line if isinstance(line, str) else "" if crowded else line() for line in lines]
-        problem = Problem(place, tuple(line for line in said if line))
-        self.found.setdefault(problem, set()).add(self.generation)
+        key = (place, tuple(line for line in lines if isinstance(line, str)))
+        self.found.setdefault(key, Problem(place, lines, set())).generations.add(self.generation)
         self._places.add(place)
 
     def at(self, place: Place) -> bool:
@@ -56,13 +63,13 @@ class Problems:
     def text(self, generations: int = 1) -> str:
         """The message, by file and line."""
         by_source: dict[Source, list[Problem]] = {}
-        for problem in self.found:
+        for problem in self.found.values():
             by_source.setdefault(problem.place.source, []).append(problem)
         return "\n\n".join(self._of_source(*item, generations) for item in by_source.items())
 
     def _of_source(self, source: Source, problems: list[Problem], generations: int) -> str:
         problems = sorted(problems, key=lambda problem: problem.place.line or 0)
-        head = f"{source.label}: {counted(len(problems), 'problem')}\n"
+        head = f"{visible(source.label)}: {counted(len(problems), 'problem')}\n"
         shown = [self._one(problem, generations) for problem in problems[:SHOWN]]
         left = len(problems) - len(shown)
         return "\n".join([head, *shown, *([f"  ... and {left} more"] if left else [])])
@@ -71,16 +78,24 @@ class Problems:
         line = problem.place.line
         head = f"  line {line}  " if line else "  "
         indent = " " * (len(head) if line else 4)
-        first, *rest = problem.lines
+        first, *rest = problem.text
         return "\n".join([head + first + self._which(problem, generations), *(indent + text for text in rest)])
 
     def _which(self, problem: Problem, generations: int) -> str:
         """In which generations, where not in all."""
-        where = self.found[problem]
+        where = problem.generations
         if None in where or len(where) == generations:
             return ""
         numbers = ", ".join(str(number) for number in sorted(n for n in where if n is not None))
         return f" (generation{'s' if len(where) > 1 else ''} {numbers})"
+
+
+def words_of(error: BaseException) -> str:
+    """What an exception says; nothing where its own words raise another."""
+    try:
+        return str(error)
+    except Exception:
+        return ""
 
 
 def counted(number: int, noun: str) -> str:
@@ -99,6 +114,18 @@ def shown(value: Any) -> str:
     else:
         text = str(value).lower() if isinstance(value, (bool, float)) else str(value)
     return shortened(text)
+
+
+def visible(text: str) -> str:
+    """A line of a message: what a terminal would act on or not show stands as TOML writes it, and it ends somewhere."""
+    text = text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+    return text if text.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    """A character as TOML writes it in text."""
+    code = ord(character)
+    return {9: "\\t", 10: "\\n", 13: "\\r"}.get(code, f"\\u{code:04x}" if code < 1 << 16 else f"\\U{code:08x}")
 
 
 def shortened(text: str) -> str:

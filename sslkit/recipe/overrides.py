@@ -2,37 +2,91 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ..errors import RecipeError
 from .merge import FACTORIES, LISTS, NAMED, NUMBERED, anchor, in_use, merge, merge_table
-from .message import Problems, shortened, shown
+from .message import Problems, shortened, shown, visible
 from .places import Place, Source, Table, annotated
 from .read import DEEPEST, check_values, depth
 
 BARE = re.compile(r"""[^\s\[\]{}"'=,#][^\[\]{}"'=\n]*""")
 "A value that needs no quotes on the command line: words, names, paths."
+WORD = re.compile(r"[^\s\[\]{},=]+(?:[ \t]+[^\s\[\]{},=]+)*")
+"Words between the marks of a list or table."
+EMPTY = '""'
 
 
 def parse_set(text: str) -> tuple[str, Any]:
     """`a.b=0.5` -> ("a.b", 0.5): a TOML value; a bare word is text. Raises `RecipeError`."""
     path, equals, value = text.partition("=")
-    path, value = path.strip(), value.strip()
-    if not equals or not path or not value or not all(part.strip() for part in path.split(".")):
-        raise RecipeError(f"--set {text!r}: expected `key=value`, such as `labeler.confidence.threshold=0.5`")
+    path, value = ".".join(part.strip() for part in path.split(".")), value.strip()
+    if not equals or not value or not all(path.split(".")):
+        raise RecipeError(f"--set {_given(text)}: {_incomplete(path, equals, value)}")
     try:
-        parsed = tomllib.loads(f"value = {value}")
-        if set(parsed) == {"value"}:
-            return path, parsed["value"]
+        return path, _value(value)
     except (ValueError, RecursionError):
         if BARE.fullmatch(value):
             return path, value
-    raise RecipeError(f"--set {text!r}: `{value[:80]}` is no TOML value\n"
-                      '  expected 0.5, true, a word, "text", [1, 2] or { key = 1 }')  # fmt: skip
+    raise RecipeError(f"--set {_given(text)}: `{shortened(visible(value))}` is no TOML value\n  {_mended(path, value)}")
+
+
+def _given(text: str) -> str:
+    """What was typed, as a shell takes it."""
+    return shortened(shlex.quote(visible(text)))
+
+
+def _incomplete(path: str, equals: str, value: str) -> str:
+    """What is missing in `key=value`."""
+    takes = "expected `key=value`, such as `labeler.confidence.threshold=0.5`"
+    if not equals:
+        return f"there is no `=`; {takes}"
+    if not path or value:
+        return f"{'the key is missing' if not path else 'a key between two dots is missing'}; {takes}"
+    return f"the value is missing; {takes}; an empty text is written --set {shlex.quote(path + '=' + EMPTY)}"
+
+
+def _value(text: str) -> Any:
+    """A TOML value. Raises `ValueError` for anything else."""
+    parsed = tomllib.loads(f"value = {text}")
+    if set(parsed) != {"value"}:
+        raise ValueError("more than a value")
+    return parsed["value"]
+
+
+def _mended(path: str, value: str) -> str:
+    """What to type instead of a value that is none: with the quotes that a shell took, if that is all it lacks."""
+    accepted = 'expected 0.5, true, a word, "text", ["a", "b"] or { key = 1 }'
+    if value[0] in "[{" and not {'"', "'"} & set(value):
+        quoted = WORD.sub(_quoted, value)
+        with suppress(ValueError, RecursionError):
+            _value(quoted)
+            typed = shlex.quote(f"{path}={quoted}")
+            return f"text in lists and tables needs quotes, and those the shell's: --set {shortened(typed)}"
+    if value.count('"') % 2 or value.count("'") % 2:
+        return f"a quote is not closed; {accepted}"
+    open_ends = next((end for start, end in ("[]", "{}") if value.count(start) > value.count(end)), "")
+    return f"`{open_ends}` is missing; {accepted}" if open_ends else accepted
+
+
+def _quoted(match: re.Match[str]) -> str:
+    """A word within a value with the quotes that it needs; a key needs none."""
+    word = match[0]
+    if word in ("True", "False"):
+        return word.lower()
+    try:
+        _value(word)
+    except (ValueError, RecursionError):
+        is_key = match.string[match.end() :].lstrip().startswith("=")
+        return word if is_key else json.dumps(word, ensure_ascii=False)
+    return word
 
 
 def apply(

@@ -81,12 +81,14 @@ class Table(dict[str, Any]):
 
 
 def annotated(value: Any, place: Place) -> Any:
-    """A parsed value with every table in it a `Table`."""
+    """A parsed value with every table in it a `Table`. Numbers beyond 64 bits, which are refused, are cut."""
     if isinstance(value, dict):
         items = {key: annotated(item, place.at(key)) for key, item in value.items()}
         return Table(items, place, {key: place.at(key) for key in items})
     if isinstance(value, list):
         return [annotated(item, place.at(i)) for i, item in enumerate(value)]
+    if isinstance(value, int) and value.bit_length() > 64:  # Python refuses to write those of thousands of digits
+        return 2**64 if value > 0 else -(2**64)
     return value
 
 

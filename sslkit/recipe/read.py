@@ -11,12 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RecipeError
-from .message import Problems, did_you_mean, listed, sentence, shown
+from .content import beside, content, kind, why
+from .message import Problems, did_you_mean, listed, sentence, shortened, shown, visible
 from .naming import named
 from .places import Place, Source, Table, annotated
+from .text import decoded
 
 LARGEST = 1 << 20  # bytes: a recipe is read by people; data belongs into files of its own
-LONGEST_LINE = 20_000  # characters: tomllib's time grows with the square of a dotted key's length
+LONGEST_LINE = 20_000  # characters: nobody reads a longer one
+LONGEST_PATH = 200  # characters of a path that are shown
+MOST_PARTS = 64  # of a dotted key: tomllib's time and memory grow with the square of their number
+PART = r"""(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+"""
+CHAIN = re.compile(rf"""(?<![\w"'-]){PART}(?:\.[ \t]*+{PART}){{{MOST_PARTS}}}""")
+"A dotted key of more parts."
+DIGITS = re.compile(r"(?<![\d_])[\d_]{4000,}")
+SURROGATE = re.compile("[\ud800-\udfff]")
 DEEPEST = 32  # tables within tables, recipes that extend one another
 NESTS = (dict, list, tuple)
 PACKAGE = "sslkit_recipes"
@@ -36,21 +45,31 @@ def shipped() -> dict[str, Path]:
 def locate(name: str | Path, folder: Path | None = None) -> tuple[str, Path]:
     """How messages name a recipe, and its file: a path (from `folder`), or the name of a shipped one."""
     path = Path(name) if folder is None else folder / name
+    said = shortened_path(path)
     try:
         if path.is_file():
             return _label(path), path
         known = shipped()
         if isinstance(name, str) and name in known:
             return name, known[name]
-        if path.exists():
-            kind = "is a folder" if path.is_dir() else "is not a regular file"
-            raise RecipeError(f"{path}: {kind}; a recipe is a TOML file")
+        if path.exists() and str(name):
+            raise RecipeError(f"{said}: {kind(path.stat().st_mode)}; a recipe is a TOML file")
     except (OSError, ValueError) as error:
-        raise RecipeError(f"{str(name)[:200]!r}: cannot be read: {error}") from error
-    beside = [other.name for other in sorted(path.parent.glob("*.toml"))] if path.parent.is_dir() else []
-    hint = did_you_mean(path.name, beside) or did_you_mean(path.stem, known)
-    said = str(path) if str(path).isprintable() else repr(str(path))
-    raise RecipeError(f"{said}: no such recipe\n  " + sentence(f"shipped recipes: {listed(known)}.", hint))
+        raise RecipeError(f"{said}: cannot be read: {why(error)}") from error
+    if str(name) == "-":
+        raise RecipeError("-: a recipe is a file, which its relative paths start from; standard input is not read\n"
+                          "  save it, and give its path")  # fmt: skip
+    if path.is_symlink():
+        raise RecipeError(f"{said}: is a link that leads nowhere")
+    hint = did_you_mean(path.name, beside(path, "*.toml")) or did_you_mean(path.stem, known)
+    raise RecipeError(f"{said if str(name) else '(no name)'}: no such recipe\n  "
+                      + sentence(f"shipped recipes: {listed(known)}.", hint))  # fmt: skip
+
+
+def shortened_path(path: Path) -> str:
+    """A path in a message: its end says most."""
+    text = visible(str(path))
+    return text if len(text) <= LONGEST_PATH else f"...{text[-LONGEST_PATH:]}"
 
 
 def _label(path: Path) -> str:
@@ -76,22 +95,15 @@ def refuse_other(kind: str, label: str, table: Table) -> None:
 
 def _text(label: str, path: Path) -> str:
     try:
-        if path.stat().st_size > LARGEST:
-            raise RecipeError(f"{label}: {path.stat().st_size:,} bytes; a recipe has at most {LARGEST:,}")
-        data = path.read_bytes()
-    except OSError as error:
-        raise RecipeError(f"{label}: cannot be read: {error.strerror or error}") from error
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise RecipeError(f"{label}: is UTF-16 text; TOML is UTF-8: save it as UTF-8")
-    try:
-        text = data.decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        received = f"line {line} holds the byte 0x{data[error.start]:02x}"
-        raise RecipeError(f"{label}: is not UTF-8 text ({received}); TOML is UTF-8: save it as UTF-8") from error
+        text = decoded(content(path, LARGEST, "a recipe"))
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"{visible(label)}: cannot be read: {why(error)}") from error
     for number, line_text in enumerate(text.split("\n"), 1):
         if len(line_text) > LONGEST_LINE:
             raise RecipeError(f"{label}: line {number} has {len(line_text):,} characters; at most {LONGEST_LINE:,}")
+        if line_text.count(".") >= MOST_PARTS and CHAIN.search(line_text) and not line_text.lstrip().startswith("#"):
+            raise RecipeError(f"{label}: line {number} has a dotted key of more than {MOST_PARTS} parts: tables within "
+                              f"one another {DEEPEST} deep and more; a recipe needs 4")  # fmt: skip
     return text
 
 
@@ -100,12 +112,24 @@ def _parsed(source: Source) -> dict[str, Any]:
         table = tomllib.loads(source.text)
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(_syntax(source, str(error))) from error
-    except (RecursionError, ValueError) as error:  # ValueError: a number of thousands of digits
-        reason = "tables or lists within one another too deep" if isinstance(error, RecursionError) else str(error)
-        raise RecipeError(f"{source.label}: not valid TOML: {reason}") from error
-    if depth(table) > DEEPEST:
-        raise RecipeError(f"{source.label}: tables within one another {DEEPEST} deep and more; a recipe needs 4")
+    except RecursionError as error:
+        raise RecipeError(f"{source.label}: not valid TOML: tables or lists within one another too deep") from error
+    except ValueError as error:
+        raise RecipeError(_number(source, error)) from error
+    deep = next((key for key, value in table.items() if depth(value) >= DEEPEST), None)
+    if deep is not None:
+        line = f"line {source.line((deep,))}, " if source.line((deep,)) else ""
+        raise RecipeError(f"{source.label}: {line}`{shortened(visible(deep))}`: tables within one another {DEEPEST} deep "
+                          "and more; a recipe needs 4")  # fmt: skip
     return table
+
+
+def _number(source: Source, error: ValueError) -> str:
+    """A number of more digits than Python reads, and its line."""
+    found = DIGITS.search(source.text)
+    line = f"line {source.text.count(chr(10), 0, found.start()) + 1}: " if found else ""
+    what = "a number of thousands of digits; TOML has none larger than 2^63 - 1" if found else visible(str(error))
+    return f"{source.label}: {line}not valid TOML: {what}"
 
 
 EXPECTED = {
@@ -131,8 +155,8 @@ def _syntax(source: Source, error: str) -> str:
     head = f"  line {number}" + (f", column {column}" if column else ", at the end") + "  "
     said = lines[number - 1].strip()[:100] if number <= len(lines) else ""
     expected = next((hint for start, hint in EXPECTED.items() if what.startswith(start)), "")
-    rest = [" " * len(head) + text for text in (said, expected) if text]
-    return "\n".join([f"{source.label}: 1 problem\n", f"{head}not valid TOML: {what}", *rest])
+    rest = [" " * len(head) + visible(text) for text in (said, expected) if text]
+    return "\n".join([f"{source.label}: 1 problem\n", f"{head}not valid TOML: {visible(what)}", *rest])
 
 
 def depth(value: Any) -> int:
@@ -152,6 +176,8 @@ def check_values(value: Any, place: Place, problems: Problems, root: Any = None)
     """
     if isinstance(value, dict):
         for key, item in value.items():
+            if SURROGATE.search(key):
+                problems.add(place, f"the key `{key}` is no text: it holds bytes that are not UTF-8")
             at = value.where(key) if isinstance(value, Table) else place.at(key)
             check_values(item, at, problems, root)
     elif isinstance(value, list):
@@ -172,3 +198,5 @@ def _check_value(value: Any, place: Place, name: str, problems: Problems) -> Non
         problems.add(place, f"{name} is a date or time ({value})", "no setting takes one; text needs quotes")
     elif isinstance(value, int) and not -(2**63) <= value < 2**63:
         problems.add(place, f"{name} is a number of more than 64 bits", "TOML has none larger than 2^63 - 1")
+    elif isinstance(value, str) and SURROGATE.search(value):
+        problems.add(place, f"{name} is no text: it holds bytes that are not UTF-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from functools import partial
 from pathlib import Path
@@ -11,16 +12,17 @@ from .. import registry
 from ..errors import RecipeError
 from ..hookspecs import SECTIONS, SINGLE
 from . import fields
+from .content import beside, is_file
 from .draft import RESERVED, Draft, Plugin, Reserved
 from .implementations import faults
 from .merge import MOST, name_of
-from .message import Problems, did_you_mean, listed, sentence, shortened, shown
+from .message import Problems, did_you_mean, listed, sentence, shortened, shown, words_of
 from .model import CLEAN, ModelTable, OptimizerTable, PassTable, Settings, ViewTable
-from .places import Source, Table
+from .places import Place, Source, Table
 from .traits import trait_faults
-from .validate import dumped, unknown_key, usable, validate
+from .validate import dumped, raised, unknown_key, usable, validate
 
-NAME = re.compile(r"[A-Za-z0-9_-]+")
+NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 DEFAULTS: dict[str, Any] = {"metric": [{"use": "accuracy"}], "tracker": [{"use": "console"}, {"use": "jsonl"}]}
 "Sections that a recipe may leave out."
 OWN = ("extends", "views", "pass", "optimizer", "generation", "files")
@@ -81,10 +83,10 @@ def _timm(table: Table, draft: Draft, problems: Problems) -> None:
     if isinstance(weights := table.get("weights"), str):
         path = Path(weights)
         draft.files.add(path)
-        if not path.is_file():
-            near = sorted(other.name for other in path.parent.iterdir()) if path.parent.is_dir() else []
+        if not is_file(path):
             problems.add(table.where("weights"), f"[model]: `weights`: there is no file {shown(weights)}",
-                         did_you_mean(path.name, near))  # fmt: skip
+                         lambda: did_you_mean(path.name, beside(path)))  # fmt: skip
+        _readable(path, table.where("weights"), "[model]: `weights`", problems)
 
 
 def _fixed(draft: Draft, problems: Problems) -> None:
@@ -113,8 +115,8 @@ def _view(name: str, view: Any, draft: Draft, problems: Problems) -> None:
     if not isinstance(view, Table):
         problems.add(place, f"`views.{name}` is a table", f'write `[views.{name}]` and `stream = "labeled"` below it')
     elif name == CLEAN or not NAME.fullmatch(name):
-        problems.add(place, f"[views.{name}]: a view cannot be called {shown(name)}",
-                     "`clean` is the built-in view; names have letters, digits, `_` and `-`")  # fmt: skip
+        problems.add(place, f"[views.{shortened(name)}]: a view cannot be called {shown(name)}",
+                     "`clean` is the built-in view; names have at most 100 letters, digits, `_` and `-`")  # fmt: skip
     elif one := validate(ViewTable, view, f"[views.{name}]", problems):
         draft.views[name] = one
         draft.resolved.setdefault("views", {})[name] = dumped(ViewTable, one)
@@ -134,11 +136,21 @@ def _plugin(section: str, table: Table, draft: Draft, problems: Problems) -> dic
         draft.size = _size(table, problems)
     own = _with_paths(cls, table, draft, section)
     instance = validate(cls, own, label, problems, RESERVED)
-    settings: dict[str, Any] = {} if instance is None else dumped(cls, instance)
+    settings = _settings(cls, instance, label, table, problems)
     plugin = Plugin(section=section, name=name, use=reserved.use, cls=cls, settings=settings, reserved=reserved,
                     table=table)  # fmt: skip
     draft.plugins.append(plugin)
     return _resolved(plugin, draft)
+
+
+def _settings(cls: type, instance: Any, label: str, table: Table, problems: Problems) -> dict[str, Any]:
+    """A plugin's settings, defaults included, as TOML can say them."""
+    try:
+        return {} if instance is None else dumped(cls, instance)
+    except Exception as error:
+        problems.add(table.where("use"), *f"{label}: `{cls.__name__}` has a default that TOML cannot say: "
+                     f"{words_of(error)}".splitlines())  # fmt: skip
+        return {}
 
 
 def _resolved(plugin: Plugin, draft: Draft) -> dict[str, Any]:
@@ -161,8 +173,9 @@ def _reserved(section: str, label: str, table: Table, problems: Problems) -> Res
     name = name_of(table)
     if name is not None and not NAME.fullmatch(name):
         place = table.where("name" if "name" in table else "use")
+        label = f"{registry.heading(section)} {shortened(name)}".rstrip()
         problems.add(place, f"{label}: a plugin cannot be called {shown(name)}",
-                     "give it a `name` of letters, digits, `_` and `-`")  # fmt: skip
+                     "give it a `name` of at most 100 letters, digits, `_` and `-`")  # fmt: skip
     if "when" in table and section != "labeler":
         problems.add(
             table.where("when"), f"{label}: unknown key `when`", "only a [[labeler]] belongs to a label timing"
@@ -183,7 +196,10 @@ def _class(section: str, reserved: Reserved, label: str, table: Table, draft: Dr
         if reserved.enabled or "cannot be imported" not in first:
             problems.add(place, f"{label}: {first}", *rest)
         return None
-    wrong = usable(cls) or faults(section, cls) or trait_faults(cls)
+    try:
+        wrong = usable(cls) or faults(section, cls) or trait_faults(cls)
+    except Exception as error:  # of a class's own attributes
+        wrong = [raised(cls, error)]
     if wrong:
         problems.add(place, f"{label}: {wrong[0]}", *wrong[1:])
         return None
@@ -206,11 +222,17 @@ def _with_paths(cls: type, table: Table, draft: Draft, section: str) -> Table:
     own = table.without(*skip)
     for key, value in own.items():
         if isinstance(value, str) and key in hints and fields.is_path(hints[key]):
-            path = own.where(key).source.folder / value
+            path = own.where(key).source.folder / os.path.expanduser(value)  # noqa: PTH111 - Path's raises for `~nobody`
             own[key] = str(path)
-            if path.is_file() and section != "tracker":
-                draft.files.add(path)
+            if is_file(path) and section != "tracker" and os.access(path, os.R_OK):
+                draft.files.add(path)  # one that is closed is the plugin's to complain of
     return own
+
+
+def _readable(path: Path, place: Place, label: str, problems: Problems) -> None:
+    """A file whose content counts can be read."""
+    if is_file(path) and not os.access(path, os.R_OK):
+        problems.add(place, f"{label}: {shown(str(path))} cannot be read: permission denied")
 
 
 def _unique(draft: Draft, problems: Problems) -> None:

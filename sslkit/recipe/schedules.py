@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import partial
+
 from . import fields
 from .draft import Draft, Plugin
 from .message import Problems, did_you_mean, listed, sentence, shown
-from .places import Place
 
 EACH_STEP = frozenset(
     {"perturb_batch", "mix", "label", "refine", "loss", "after_step", "decide", "train_step", "scheduled"}
@@ -16,6 +18,7 @@ EACH_STEP = frozenset(
 def check_schedules(draft: Draft, problems: Problems) -> None:
     """Fill in what each schedule drives; note what cannot be driven, or is driven twice."""
     driven: dict[str, Plugin] = {}
+    names = {plugin.name: plugin for plugin in draft.plugins}
     for plugin in draft.enabled:
         if "scheduled" in plugin.hooks and plugin.section != "schedule":
             problems.add(
@@ -23,7 +26,7 @@ def check_schedules(draft: Draft, problems: Problems) -> None:
             )
     for plugin in [plugin for plugin in draft.enabled if plugin.section == "schedule"]:
         place, targets = plugin.table.where("on"), plugin.said_on or []
-        plugin.on = [target for target in dict.fromkeys(targets) if _drives(plugin, target, place, draft, problems)]
+        plugin.on = [target for target in dict.fromkeys(targets) if _drives(plugin, target, names, draft, problems)]
         for target in plugin.on:
             other = driven.setdefault(target, plugin)
             if other is not plugin:
@@ -34,19 +37,16 @@ def check_schedules(draft: Draft, problems: Problems) -> None:
         plugin.idle = not plugin.on
 
 
-def _drives(plugin: Plugin, target: str, place: Place, draft: Draft, problems: Problems) -> bool:
+def _drives(plugin: Plugin, target: str, names: dict[str, Plugin], draft: Draft, problems: Problems) -> bool:
     """Whether a target can be driven; noted if not."""
     if target == "lr":
         return True
-    names = {other.name: other for other in draft.plugins}
+    place = plugin.table.where("on")
     owner, dot, field = target.partition(".")
     label = f"{plugin.label}: `on = {shown(target)}`"
     if owner not in names or not dot:
         if owner not in draft.broken:
-            targets = ["lr", *(f"{name}.{field or 'weight'}" for name in names)]
-            problems.add(place, f"{label} names no plugin's field",
-                         sentence('it takes "lr" or "<plugin>.<field>".', did_you_mean(target, targets),
-                                  f"Plugins: {listed(names)}."))  # fmt: skip
+            problems.add(place, f"{label} names no plugin's field", partial(_targets, target, names))
         return False
     other = names[owner]
     if not other.reserved.enabled:
@@ -55,6 +55,13 @@ def _drives(plugin: Plugin, target: str, place: Place, draft: Draft, problems: P
     if reason := _fixed(other, field):
         problems.add(place, f"{label}: {reason[0]}", reason[1])
     return not reason
+
+
+def _targets(target: str, names: Iterable[str]) -> str:
+    """What a schedule may drive, and what was meant."""
+    field = target.partition(".")[2] or "weight"
+    guess = did_you_mean(target, ["lr", *(f"{name}.{field}" for name in names)])
+    return sentence('it takes "lr" or "<plugin>.<field>".', guess, f"Plugins: {listed(names)}.")
 
 
 def _fixed(owner: Plugin, field: str) -> tuple[str, str] | None:

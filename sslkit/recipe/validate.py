@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from . import fields
-from .message import Problems, did_you_mean, listed, sentence, shown
+from .message import Problems, did_you_mean, listed, sentence, shortened, shown, words_of
 from .places import Table, plain
 
 T = TypeVar("T")
@@ -47,19 +47,28 @@ def validate(cls: type[T], table: Table, label: str, problems: Problems, others:
     except ValidationError as error:
         for detail in error.errors(include_url=False):
             _note(cls, table, label, problems, detail, list(others))
-    except Exception as error:  # a class's own checks may raise anything
-        problems.add(table.place, f"{label}: `{cls.__name__}` raised {type(error).__name__}: {error}")
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a class's own checks may raise anything, `SystemExit` included
+        problems.add(table.place, *f"{label}: {raised(cls, error)}".splitlines())
     return None
+
+
+def raised(cls: type, error: BaseException) -> str:
+    """That a class's own code raised something."""
+    return f"`{cls.__name__}` raised {type(error).__name__}: {words_of(error)}".rstrip(": ")
 
 
 def _note(cls: type, table: Table, label: str, problems: Problems, detail: ErrorDetails, others: list[str]) -> None:
     """One of pydantic's findings in the recipe's words."""
+    if detail["type"] == "json_invalid":  # by a text that is none, which was noted when it was read
+        return
     owner, inside, keys = _walk(cls, table, detail["loc"])
     place = inside.where(keys[-1]) if keys else table.place
     unknown = detail["type"] in UNKNOWN and bool(keys)
     if problems.at(place) and not unknown:  # whatever the value of a misspelt key, its name is to be mended
         return
-    name, label = ".".join(keys), f"{label}: " if label else ""
+    name, label = shortened(".".join(keys)), f"{label}: " if label else ""
     if unknown:
         known = [*fields.hints(owner), *(others if owner is cls else [])]
         problems.add(place, f"{label}unknown key `{name}`", lambda: unknown_key(keys[-1], known, owner))
@@ -68,9 +77,9 @@ def _note(cls: type, table: Table, label: str, problems: Problems, detail: Error
     elif keys and keys[-1] in fields.hints(owner):
         value = inside.get(keys[-1])
         accepted = lambda: _accepted(owner, keys[-1], value, detail)  # noqa: E731
-        problems.add(place, f"{label}`{name} = {shown(value)}`", accepted, _own(detail))
+        problems.add(place, f"{label}`{name} = {shown(value)}`", accepted, *_own(detail).splitlines())
     else:
-        problems.add(place, f"{label}{_own(detail) or detail['msg']}")
+        problems.add(place, *f"{label}{_own(detail) or detail['msg']}".splitlines())
 
 
 def _accepted(owner: type, key: str, value: Any, detail: ErrorDetails) -> str:
@@ -98,7 +107,8 @@ def _walk(cls: type, table: Table, loc: tuple[int | str, ...]) -> tuple[type, Ta
 def _own(detail: ErrorDetails) -> str:
     """What a class's own check says, where the field's type does not say it."""
     if detail["type"] in ("value_error", "assertion_error"):
-        return str(detail.get("ctx", {}).get("error", detail["msg"]))
+        own = detail.get("ctx", {}).get("error")
+        return words_of(own) if isinstance(own, BaseException) else detail["msg"]
     return detail["msg"] if "constraint" in detail["type"] or detail["type"] == "predicate_failed" else ""
 
 
