@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -76,15 +77,17 @@ def cards(name: str, folder: Path) -> list[Card]:
 
 
 def _likely(cls: type) -> str:
-    """The section that a class was meant for which fits none; data, if nothing tells."""
-    own = dir(cls)
-    return next((section for section, group in SECTIONS.items() if any(hook in own for hook in specs(group))), "data")
+    """The section that a class was meant for which fits none, by names like its hooks'; noise, if nothing tells."""
+    meant = {hook for name in vars(cls) for hook in get_close_matches(name, SPECS, n=1, cutoff=0.8)}
+    return next((section for section, group in SECTIONS.items() if meant & set(specs(group))), "noise")
 
 
 def _unknown(name: str) -> str:
     """What to type instead of a name that no plugin has."""
     if name.endswith(".py"):
         return f"`{name}` names no class\n  write `{name}:ClassName`"
+    if name in SECTIONS:
+        return f"`{name}` is a section, not a plugin\n  `sslkit plugins list --section {name}` lists its plugins"
     known = [one for section in SECTIONS for one in registry.names(section)]
     hint = did_you_mean(name, known) or did_you_mean(name.rpartition(".")[2], known)
     return f"no plugin is called `{name}`\n  " + sentence(hint, "`sslkit plugins list` shows those that are installed")
@@ -100,7 +103,7 @@ def _card(section: str, use: str, cls: type) -> Card:
         source=f"{cls.__module__}:{cls.__qualname__}" if found else use,
         file=_file(cls),
         doc=doc_of(cls),
-        wrong=": ".join(wrong_with(section, cls)),
+        wrong="; ".join(wrong_with(section, cls)),
         settings=settings(cls),
         hooks=[hook_line(name) for name in SPECS if name in hooks_of(cls)],
         traits={name: list(said) for name in TRAITS if dataclasses.is_dataclass(cls) and (said := trait(cls, name))},

@@ -52,8 +52,8 @@ def _help(one: Available, rivals: bool) -> tuple[str, str]:
     try:
         cls = registry.find(one.section, one.name, Path())
     except RecipeError as error:
-        return "", ": ".join(str(error).splitlines())
-    return doc_of(cls), ": ".join(wrong_with(one.section, cls))
+        return "", "; ".join(str(error).splitlines())
+    return doc_of(cls), "; ".join(wrong_with(one.section, cls))
 
 
 def wrong_with(section: str, cls: type) -> list[str]:

@@ -54,16 +54,27 @@ def describe(card: Card, recipes: Mapping[str, Mapping[str, Any]], studies: Iter
     """A plugin in full, part by part."""
     package = f"{card.package} {card.version}".strip() or "a file"
     yield Text.assemble((card.use, "bold cyan"), f"  {heading(card.section)}  ", (package, "dim"))
-    yield Text(f"{card.source}\n{card.file}", style="dim", overflow="fold")
+    for place in (card.source, card.file):
+        if place != card.use:
+            yield Text(place, style="dim", overflow="fold")
     if card.wrong:
-        yield Text(f"\ncannot be used: {card.wrong}", style="red")
+        yield Trimmed(Text(f"\ncannot be used: {card.wrong}", style="red"))
     if card.doc:
         yield Text()
         yield from prose(card.doc)
     yield from _titled("settings", settings_table(card.settings) if card.settings else Text("none", style="dim"))
-    yield from _titled("hooks", _hooks(card))
+    if card.hooks:
+        yield from _titled("hooks", _hooks(card))
     if card.traits:
         yield from _titled("traits", *(Text(line) for line in trait_lines(card.traits)))
+    if not card.wrong:
+        yield from _in_recipes(card, recipes, studies)
+
+
+def _in_recipes(
+    card: Card, recipes: Mapping[str, Mapping[str, Any]], studies: Iterable[str]
+) -> Iterator[RenderableType]:
+    """Who uses it, and how."""
     used = [*recipes, *studies]
     yield from _titled("used by", Text(listed(used) if used else "none of the recipes that come with sslkit"))
     origin, text = example(card, recipes)

@@ -69,6 +69,10 @@ class Bare:
 class Plain:
     """No dataclass."""
 
+    @hookimpl
+    def refin(self):
+        return None
+
 
 @dataclass(eq=False, kw_only=True)
 class Idle:
@@ -93,11 +97,11 @@ mist = weather_catalog:Fog
 """
 FAULTS = {
     "idle": "implements no hook of [[noise]]",
-    "plain": "is not a dataclass: decorate it",
+    "plain": "is not a dataclass; decorate it",
     "gone": "cannot be imported: ModuleNotFoundError: No module named 'weather_catalog_gone'",
     "lost": "cannot be imported: AttributeError",
     "angry": "cannot be imported: SystemExit: 7",
-    "cutout": "is provided by several packages: sslkit 0.1.0, sslkit-weather 1.2.3: uninstall all but one",
+    "cutout": "is provided by several packages; sslkit 0.1.0, sslkit-weather 1.2.3: uninstall all but one",
 }
 "Plugins of the noise section that cannot be used, and what is said of them."
 
@@ -298,10 +302,17 @@ def test_a_page_of_a_class_in_a_file(weather, monkeypatch):
                      "default": None, "help": ""}  # fmt: skip
     (bare,) = page("show", "./weather_catalog.py:Bare")
     assert bare["doc"] == "" and bare["settings"] == []
+
+
+def test_a_page_of_a_class_that_cannot_be_used_says_why(weather, monkeypatch):
+    monkeypatch.chdir(weather)
     (idle,) = page("show", "./weather_catalog.py:Idle")
     assert "implements no hook" in idle["wrong"]
     (plain,) = page("show", "./weather_catalog.py:Plain")
-    assert "is not a dataclass" in plain["wrong"] and run("show", "./weather_catalog.py:Plain").exit_code == 0
+    assert "is not a dataclass" in plain["wrong"] and plain["section"] == "labeler"
+    done = run("show", "./weather_catalog.py:Plain")
+    assert done.exit_code == 0 and done.stdout.startswith("./weather_catalog.py:Plain  [[labeler]]  a file\n")
+    assert "cannot be used: `Plain` is not a dataclass" in done.stdout and "in a recipe" not in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -312,6 +323,7 @@ def test_a_page_of_a_class_in_a_file(weather, monkeypatch):
         ("loss.cutout", "Did you mean `cutout`?"),
         ("zzzz", "no plugin is called `zzzz`\n  `sslkit plugins list` shows those that are installed"),
         ("./gone.py:Fog", "gone.py` cannot be read"),
+        ("noise", "`noise` is a section, not a plugin\n  `sslkit plugins list --section noise` lists its plugins"),
         ("./gone.py", "write `./gone.py:ClassName`"),
         ("gone", "`gone` cannot be imported: ModuleNotFoundError"),
         ("noise.cutout", "`cutout` is provided by several packages"),
