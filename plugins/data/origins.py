@@ -29,6 +29,8 @@ class Origins:
         yield self._labeled()
         if sources := [*self._hidden(), *self._extra()]:
             yield f"unlabeled: {'; '.join(sources)}"
+        elif "unlabeled" not in self.layout.named:
+            yield "unlabeled: no images, as the recipe gives neither `unlabeled` nor `labels_per_class`"
         yield from self._measured()
         same = Counter(map(str.casefold, self.classes))
         if alike := [name for name in self.classes if same[name.casefold()] > 1]:

@@ -349,8 +349,9 @@ def test_notes_say_where_images_come_from(opened: Open, photos: Path) -> None:
         "test: 4 images, none of `cat`, from `test`",
         "left out: images in no class's folder (1)",
     )
-    assert opened(validation="val").notes[:2] == (
+    assert opened(validation="val").notes[:3] == (
         "labeled: 12 images, 3 to 5 of a class, from `train`",
+        "unlabeled: no images, as the recipe gives neither `unlabeled` nor `labels_per_class`",
         "validation: 3 images, none of `owl`, from `val`",
     )
 
