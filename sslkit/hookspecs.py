@@ -91,7 +91,8 @@ class ModelHooks:
         """Slot; timm's `create_model` where nobody implements it. (N, C, H, W) normalised floats -> (N, K) logits.
 
         `kwargs` are those of `model_kwargs`, with `num_classes` and `in_chans`. A module may say which layer is its
-        classifier by timm's `get_classifier()`; heads read that layer's input.
+        classifier by timm's `get_classifier()`; heads read that layer's input. Its `pretrained_cfg`, where it has one, says
+        `mean` and `std` of its images, as timm's does.
         """
 
 

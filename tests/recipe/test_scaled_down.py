@@ -1,16 +1,18 @@
 """The paper-scale recipes run, every generation of them, as their heads say: on small pictures, by `extends`."""
 
 import functools
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
 from scaled_down import EACH, example, runnable, scaled_down
 
 import sslkit
+from sslkit import hookimpl
 from sslkit.check.probe import probe
-from sslkit.errors import MissingData
+from sslkit.errors import MissingData, RunError
 from sslkit.recipe import load, shipped
+from sslkit.recipe.model import Entry
 from sslkit.state import open_data
 from sslkit_plugins.labeler.fixed_selection import FixedSelection
 from sslkit_plugins.model.unstrided import Unstrided
@@ -109,6 +111,30 @@ def test_the_pool_is_selected_once_and_then_relabeled(done):
     drawn = [first.copies[first.label == k].sum().item() for k in classes.tolist()]
     assert drawn == pytest.approx([8.0] * len(classes)) and len(first.index) == 3 * EACH
     assert any(isinstance(e.plugin, FixedSelection) for e in run.recipe().generations[1].entries())
+
+
+@dataclass(eq=False)
+class Stop:
+    """Fails once in the third generation."""
+
+    @hookimpl
+    def after_step(self, progress):
+        if (progress.generation, progress.step) == (2, 1):
+            raise RunError("enough")
+
+
+def test_a_run_that_stopped_goes_on_with_the_selection_and_ends_in_the_same_bits(done, tmp_path):
+    whole, folder = done("noisy_student_imagenet"), tmp_path / "run"
+    recipe = load(scaled_down("noisy_student_imagenet", tmp_path), {**QUIET, "save_every": 1})
+    for cfg in recipe.generations:
+        cfg.entries = lambda made=cfg.entries: [*made(), Entry("labeler", "stop", "stop", Stop())]
+    with pytest.raises(RunError, match="enough"):
+        sslkit.run(recipe, out=folder, device="cpu")
+    resumed = sslkit.run(resume=folder, device="cpu")
+    for index in (1, 2, 3):
+        assert torch.equal(resumed.labels(index).copies, whole.labels(index).copies)
+    one, other = resumed.model(4).state_dict(), whole.model(4).state_dict()
+    assert all(torch.equal(one[name], other[name]) for name in other)
 
 
 def test_soft_labels_reach_the_student_unsmoothed(done):
