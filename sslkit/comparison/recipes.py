@@ -59,7 +59,7 @@ def rows(groups: Sequence[Group]) -> list[tuple[str, list[str]]]:
         if path in partial:
             plugin = partial[path]
             result.setdefault(plugin, [settings(group, plugin) for group in groups])
-        elif not (path.endswith(ORDER) and len({frozenset(map(str, v[0])) for v in values if v}) > 1):
+        elif not (path.endswith(ORDER) and len({frozenset(map(str, v[0] if v else ())) for v in values}) > 1):
             result[path] = [" | ".join(map(shown, value)) or "" for value in values]
     return list(result.items())
 

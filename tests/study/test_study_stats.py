@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import ttest_rel
+from scipy.stats import t, ttest_ind, ttest_rel
 
 from sslkit.study.seeds import format_seeds, parse_seeds
-from sslkit.study.stats import difference, paired_difference, spread
+from sslkit.study.stats import difference, paired_difference, spread, unpaired_difference
 
 
 @pytest.mark.parametrize("n", [2, 3, 10, 40])
@@ -92,3 +92,24 @@ def test_seeds_are_written_as_they_are_read(seeds):
 
 def test_seeds_are_written_shortly():
     assert format_seeds([0, 3, 5, 6, 7]) == "0, 3, 5-7"
+
+
+# Without pairs ----------------------------------------------------------------------------------------------------
+
+
+def test_an_unpaired_difference_by_hand():
+    """Welch: (1, 3) and (2, 4, 6, 8). Variances 2 and 20/3; their means' 1 and 5/3, together 8/3."""
+    found = unpaired_difference([1.0, 3.0], [2.0, 4.0, 6.0, 8.0])
+    assert found.mean == -3 and found.pairs == 0
+    freedom = (8 / 3) ** 2 / (1**2 / 1 + (5 / 3) ** 2 / 3)
+    assert found.half_width == pytest.approx(t.ppf(0.975, freedom) * (8 / 3) ** 0.5)
+    assert found.p == pytest.approx(ttest_ind([1, 3], [2, 4, 6, 8], equal_var=False).pvalue)
+
+
+def test_an_unpaired_difference_of_hardly_anything():
+    assert unpaired_difference([0.9], [0.8, 0.7]).half_width is None
+    assert unpaired_difference([0.5, 0.5], [0.25, 0.25]) == unpaired_difference([0.5, 0.5], [0.25, 0.25, 0.25])
+    same = unpaired_difference([0.5, 0.5], [0.5, 0.5])
+    assert (same.mean, same.low, same.high, same.p) == (0, 0, 0, 1)
+    with pytest.raises(ValueError, match="both sides"):
+        unpaired_difference([], [0.5])
