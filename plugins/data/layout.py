@@ -46,8 +46,8 @@ class Layout:
         return DataError(f"{self.where}: {problem}")
 
     def name(self, key: str) -> str:
-        """A key's folder, as messages have it."""
-        return shown(self.named[key])
+        """A key's folder, as messages have it; the root by its own name."""
+        return shown(self.named[key] if self.prefix[key] != "." else Path(self.root).name)
 
     def same(self, key: str, other: str) -> bool:
         """Whether two keys name one folder."""

@@ -177,6 +177,7 @@ def test_a_folder_within_another_is_no_part_of_it(opened: Open) -> None:
 def test_classes_directly_below_the_root(opened: Open, photos: Path) -> None:
     data = opened(root=photos / "train", labeled=".", validation=0.25)
     assert data.classes == ("cat", "dog", "owl") and "cat/0.png" in ids(data.labeled) + ids(data.validation)
+    assert data.notes[0] == "labeled: 9 images, 2 to 4 of a class, from `train`"
 
 
 def test_folders_outside_the_root(opened: Open, photos: Path) -> None:
