@@ -155,3 +155,18 @@ def test_the_svhn_student_sees_small_images_large(done):
     assert seen == [4] and network.image_size == 32
     entry = next(e for e in run.recipe().generations[0].entries() if e.section == "model")
     assert isinstance(entry.plugin, Unstrided) and entry.plugin.layers == ["blocks.1", "blocks.2"]
+
+
+# Small to large ---------------------------------------------------------------------------------------------------------
+
+
+def test_each_generation_is_larger_and_learns_from_the_one_before(tmp_path):
+    small = {**QUIET, "steps": 2, "batch": {"labeled": 6, "unlabeled": 12}, "save_every": 0, "evaluate_every": 0,
+             "baseline": False, "workers": 0, "model.size": 16, "data.test": 1500}  # fmt: skip
+    run = sslkit.run("noisy_student_small_to_large", overrides=small, out=tmp_path / "run", device="cpu")
+    assert [entry["steps"] for entry in run.summary["generations"]] == [2] * 4
+    sizes = [sum(p.numel() for p in run.model(i).parameters()) for i in range(4)]
+    assert sizes == sorted(set(sizes)) and sizes[-1] > 5 * sizes[0]
+    assert [len(stage) for stage in (run.model(3).model.layer1, run.model(2).model.layer1)] == [2, 1]
+    recipe = load("noisy_student_small_to_large")
+    assert recipe.warnings == [] and recipe.settings == load("noisy_student").settings  # only the models differ
