@@ -1,4 +1,6 @@
-"""Writes docs/hooks.md and docs/plugins.md from the code; the tests fail when they no longer match it.
+"""Writes docs/hooks.md, docs/plugins.md and the schemas of recipes/ from the code.
+
+The tests fail when they no longer match it.
 
 python docs/generate.py
 """
@@ -13,9 +15,13 @@ from pathlib import Path
 from sslkit import hookspecs
 from sslkit.hookspecs import SECTIONS, AnyHooks, hooks_of
 from sslkit.recipe import fields
+from sslkit.recipe.describe import written
 from sslkit.recipe.documented import field_docs
+from sslkit.recipe.schema import recipe_schema
+from sslkit.study.schema import study_schema
 
 HERE = Path(__file__).parent
+RECIPES = HERE.parent / "recipes"
 NOTE = "<!-- Written by `python docs/generate.py`; do not edit. -->\n"
 
 
@@ -103,6 +109,16 @@ def pages() -> dict[str, str]:
     return {"hooks.md": hooks_page(plugins), "plugins.md": plugins_page(plugins)}
 
 
+def schemas() -> dict[Path, str]:
+    """File -> text of the schemas that shipped recipes and studies name: with the built-in plugins alone."""
+    return {
+        RECIPES / "recipe.schema.json": written(recipe_schema(packages=["sslkit"]).schema),
+        RECIPES / "studies" / "study.schema.json": written(study_schema()),
+    }
+
+
 if __name__ == "__main__":
     for name, text in pages().items():
         (HERE / name).write_text(text)
+    for path, text in schemas().items():
+        path.write_text(text, encoding="utf-8")

@@ -74,7 +74,9 @@ def default_of(cls: type, name: str) -> Any:
         value = field.default_factory()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return None
-    return list(value) if isinstance(value, (tuple, set, frozenset)) else value
+    if isinstance(value, (set, frozenset)):
+        return sorted(value, key=str)  # sets have an order of their own in every process
+    return list(value) if isinstance(value, tuple) else value
 
 
 def unit(hint: Any) -> str:
