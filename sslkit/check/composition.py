@@ -7,6 +7,7 @@ from functools import cached_property
 
 from ..forward import plan_passes
 from ..hookspecs import hooks_of
+from ..recipe.baseline import TEACHING
 from ..recipe.draft import TIMINGS
 from ..recipe.model import CLEAN, Entry, Generation, PassTable
 from .seen import GenerationProbe
@@ -98,8 +99,13 @@ class Composition:
         return [timing for timing in self.asked_timings if timing in self.seen.teachers]
 
     def chain(self, timing: str) -> list[Entry]:
-        """The labelers of a timing, in order; an average is kept whatever the timing."""
-        return [entry for entry in self.of("labeler") if entry.when in (None, timing)]
+        """The labelers of a timing, in order; who keeps an average does that whatever the timing."""
+        return [entry for entry in self.of("labeler") if entry.when in (None, timing) and not keeps_average(entry)]
+
+    @property
+    def averages(self) -> list[Entry]:
+        """Who keeps the student's moving average."""
+        return [entry for entry in self.of("labeler") if keeps_average(entry)]
 
     def label_views(self, timing: str) -> list[str]:
         """The views that labels are made from."""
@@ -116,3 +122,9 @@ class Composition:
     def soft(self) -> bool:
         """Whether targets still tell how sure their teacher is, after all labelers."""
         return not any("confidence" in getattr(type(entry.plugin), "loses", ()) for entry in self.of("labeler"))
+
+
+def keeps_average(entry: Entry) -> bool:
+    """Whether a labeler keeps an average and makes no labels."""
+    hooks = set(hooks_of(entry.plugin))
+    return "average" in hooks and not hooks & TEACHING

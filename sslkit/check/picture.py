@@ -73,6 +73,7 @@ def of_generation(one: Composition, facts: Facts, data: Data | None) -> dict[str
         "schedules": curves(one, facts),
         "streams": [of_stream(one, stream, data) for stream in ("labeled", "unlabeled") if stream_is_said(one, stream)],
         "labels": [of_labels(one, timing) for timing in one.asked_timings],
+        "averages": [of_plugin(entry, cfg) for entry in one.averages],
         "passes": [{**dataclasses.asdict(table), "views": on} for table in one.plan if (on := views_on(one, table))],
         "losses": of_losses(one, data),
         "step": [{**of_plugin(entry, cfg), "moved": seen.moved} for entry in one.of("step")],

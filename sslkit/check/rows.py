@@ -78,6 +78,7 @@ def lines_of(same: Sequence[dict[str, Any]]) -> list[Line]:
         *(Line("schedule", schedule_pieces(one)) for one in part["schedules"]),
         *stream_lines(part["streams"]),
         *labels_lines(same),
+        *(Line("average", (plugin(one),)) for one in part["averages"]),
         *(Line("pass", pass_pieces(one)) for one in part["passes"]),
         *(
             line
@@ -86,7 +87,7 @@ def lines_of(same: Sequence[dict[str, Any]]) -> list[Line]:
         ),
         *(Line("step", step_pieces(one)) for one in part["step"]),
         *([Line("metric", metric_pieces(part))] if part["metrics"] else []),
-        *([Line("memory", memory_pieces(part["memory"]))] if part["memory"] else []),
+        *([Line("memory", memory_pieces(most_memory(same)))] if part["memory"] else []),
     ]
 
 
@@ -190,7 +191,7 @@ def labels_line(same: Sequence[dict[str, Any]]) -> Line:
     one = same[0]
     if one["teacher"] is None:
         return Line("labels", (WHEN[one["timing"]], TEACHER[None]))
-    seen = f", seeing {listed(one['views'])}" if one["views"] else ""
+    seen = f", from the view{'s' * (len(one['views']) > 1)} {listed(one['views'])}" if one["views"] else ""
     kept = [share for labels in same for share in labels["kept"].values()]
     return Line("labels", (
         WHEN[one["timing"]],
@@ -256,6 +257,11 @@ def metric_pieces(part: dict[str, Any]) -> tuple[str, ...]:
     """What is measured, and how often."""
     every = part["evaluate_every"]
     return (*map(plugin, part["metrics"]), f"every {count(every)} steps" if every else "at the end")
+
+
+def most_memory(same: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The largest of several generations' memory: a teacher may be larger than the one before it."""
+    return max((one["memory"] for one in same if one["memory"]), key=lambda memory: int(memory["total"]))
 
 
 def memory_pieces(memory: dict[str, Any]) -> tuple[str, ...]:

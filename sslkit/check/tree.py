@@ -55,7 +55,7 @@ def draw(picture: dict[str, Any]) -> Tree:
         for label in dict.fromkeys([*kinds, *before]):
             if kinds.get(label) != before.get(label):
                 grow(branch, changed(kinds.get(label, [Line(label, ("none",))]), before.get(label, [])))
-        if any(before.get(label) == lines for label, lines in kinds.items()):
+        if any(set(before.get(label, [])) & set(lines) for label, lines in kinds.items()):
             branch.add(Row("the rest", "as before"))
         before = kinds
     return tree
@@ -69,9 +69,13 @@ def by_label(lines: Iterable[Line]) -> dict[str, list[Line]]:
     return kinds
 
 
-def changed(lines: Iterable[Line], before: Sequence[Line]) -> Iterator[Line]:
-    """Rows of a kind that is not as it was; what is below one of them and is as it was is not repeated."""
-    for line in lines:
+def changed(lines: Sequence[Line], before: Sequence[Line]) -> Iterator[Line]:
+    """Rows of a kind that are not as they were: all of them, where their number changed. What is below a row and is as it
+    was is not repeated.
+    """
+    for number, line in enumerate(lines):
+        if len(lines) == len(before) and line == before[number]:
+            continue
         known = line.below and any(line.below == old.below for old in before)
         yield Line(line.label, (*line.pieces, "views as before")) if known else line
 
@@ -82,7 +86,7 @@ def grow(branch: Tree, lines: Iterable[Line]) -> None:
         grow(branch.add(Row(line.label, *line.pieces)), line.below)
 
 
-MEASURED = ("generation", "seconds", "value", "gradient", "kept")
+MEASURED = ("generation", "seconds", "value", "gradient", "kept", "memory")
 
 
 def alike(part: dict[str, Any]) -> str:

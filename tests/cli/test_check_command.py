@@ -87,9 +87,8 @@ BRANCH = """
 │   ├── schedule  consistency.weight ▁▁▂▂▃▄▅▆▇▇██████████████ · 0 to 5 · linear_ramp
 │   ├── stream    labeled: 6 images a step · 120 in all, each 12 times · views as before
 │   ├── stream    unlabeled: 12 images a step · 240 in all, each 1.5 times · views as before
-│   ├── labels    before training, for the whole pool · by the generation before, seeing clean · previous_student > soft_labels > confidence (threshold 1) · filters keep 0% of an untrained teacher's
+│   ├── labels    before training, for the whole pool · by the generation before, from the view clean · previous_student > soft_labels > confidence (threshold 1) · filters keep 0% of an untrained teacher's
 │   ├── pass      student: labeled + weak + strong together · the batch's statistics, written · with noise
-│   ├── pass      teacher: clean · the batch's statistics · without noise
 │   ├── loss      ✓ supervised: cross_entropy on labeled · value # · gradient # · moves the student
 │   ├── loss      ✓ consistency: mean_squared (weight 5) on weak, strong · value # · gradient # · moves the student
 │   ├── memory    about 6.8 MB · weights 1.5 MB, gradients 1.5 MB, optimizer 1.5 MB, average and teacher 1.5 MB, activations 768 kB
@@ -168,7 +167,7 @@ def check(write_recipe, tmp_path, monkeypatch):
     """`check(text)`: the command on a recipe of that text, or on a shipped one; it leaves every file as it was."""
     monkeypatch.chdir(tmp_path)
 
-    def run(text="", *settings, recipe=None, width=200):
+    def run(text="", *settings, recipe=None, width=240):
         path = recipe or write_recipe(text, PLUGINS)
         before = files(tmp_path)
         args = ["check", str(path), "--device", "cpu", *(word for one in settings for word in ("--set", one))]
@@ -263,11 +262,11 @@ def test_the_share_of_a_pool_that_no_loss_sees_stands_by_its_labels(check):
     done = check(text)
     assert done.exit_code == 0, done.output
     kept = "filters keep 0% of an untrained teacher's"
-    before = "before training, for the whole pool · by the generation before, seeing clean · previous_student > soft_labels > confidence (threshold 1)"
-    now = "at each step · by the student itself, seeing clean · current_student > now: soft_labels > confidence (threshold 1)"
+    before = "before training, for the whole pool · by the generation before, from the view clean · previous_student > soft_labels > confidence (threshold 1)"
+    now = "at each step · by the student itself, from the view clean · current_student > now: soft_labels > confidence (threshold 1)"
     first, second, _ = re.split("── generation", done.stdout)[1:]
     assert "before training, for the whole pool · no teacher yet\n" in first and f"{now} · {kept}\n" in first
-    assert f"{before} · {kept}\n" in second and f"{now} · {kept}\n" in second
+    assert f"{before} · {kept}\n" in second and now not in second  # which is as before
     assert "the generation 0: [[labeler]]" not in done.stdout
     assert "generations 0, 1, 2: [[labeler]] confidence keeps no label" in done.stdout
 
