@@ -7,22 +7,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter as clock
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from .errors import RunError
+from .pauses import Stopwatch
 from .room import seconds_lost
 from .state import State
 from .types import LossTerm, Step
-
-PAUSE, LONGER = 5.0, 30
-"""Seconds, and times the longest so far, from which on a step or a wait for data was a pause: the process was stopped
-(Ctrl-Z, a scheduler) and went on. What a machine sleeps, its clock for such purposes does not count anyway."""
-USUAL = 3
-"Steps and waits after which it is known how long they usually take."
 
 
 class Journal:
@@ -38,9 +32,7 @@ class Journal:
         self.values: list[tuple[int, str, float]] = [tuple(row) for row in saved["values"]] if saved else []
         self.shares: list[float] = saved["shares"] if saved else []
         self.images = 0
-        self.began = self.mark = clock()
-        self.paused, self.lost_before = 0.0, seconds_lost()
-        self.longest, self.looked = 0.0, 0
+        self.watch, self.lost_before = Stopwatch(), seconds_lost()
         self.first = state.step
         self.waited = self.worked = 0.0
         self.total_images = 0
@@ -50,11 +42,11 @@ class Journal:
 
     def ready(self) -> None:
         """The model wants its next step: what passes until `loaded` is waiting."""
-        self.mark = clock()
+        self.watch.passed("between")
 
     def loaded(self) -> None:
         """The next step is here."""
-        self.waited += self._passed()
+        self.waited += self.watch.passed("waiting")
 
     def stepped(self, step: Step, terms: list[LossTerm]) -> None:
         """A step is done; its losses stay on the device until a line is due."""
@@ -62,22 +54,11 @@ class Journal:
         if step.unlabeled is not None and step.unlabeled.targets is not None and self.state.label_timing:
             self.kept.append(step.unlabeled.targets.weight)
         self.images += sum(len(batch.index) for batch in step.batches)
-        self.worked += self._passed()
-
-    def _passed(self) -> float:
-        """Seconds since the mark, but for a pause in them; the mark is moved."""
-        now = clock()
-        seconds, self.mark = now - self.mark, now
-        usual = self.looked >= USUAL and self.longest
-        if usual and seconds > max(PAUSE, LONGER * usual):
-            self.paused += seconds - usual
-            return usual
-        self.looked, self.longest = self.looked + 1, max(self.longest, seconds)
-        return seconds
+        self.worked += self.watch.passed("working")
 
     def _seconds(self) -> float:
         """Seconds of this generation's steps, but for pauses and for waiting for room on the disk."""
-        return clock() - self.began - self.paused - (seconds_lost() - self.lost_before)
+        return self.watch.seconds() - (seconds_lost() - self.lost_before)
 
     def check(self) -> None:
         """Stop at the first loss that is no number, before anything is saved."""

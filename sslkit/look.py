@@ -33,8 +33,8 @@ class Look:
             "finished": f"finished {last}",
             "stopped": f"stopped {last}",
             "failed": f"failed {last}",
-            "killed": f"killed: it did not say that it ended, and nobody runs it now; its last sign of life was {last}",
-        }.get(run.state, f"running or killed: here no lock tells which; its last sign of life was {last}")
+            "killed": f"killed: it never said that it ended; last sign of life {last}",
+        }.get(run.state, f"running or killed (here no lock tells which); last sign of life {last}")
 
     def line(self) -> str:
         """All of it in one line."""

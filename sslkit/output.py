@@ -34,6 +34,7 @@ def forgive() -> None:
         if type(stream) is io.TextIOWrapper and os.name != "nt":
             with suppress(OSError):
                 stream.flush()
+            with suppress(OSError):
                 raw = io.BufferedWriter(Forgiving(stream.fileno(), "wb", closefd=False))
                 settings = {
                     key: getattr(stream, key) for key in ("encoding", "errors", "line_buffering", "write_through")

@@ -47,9 +47,13 @@ def replay(run: Standing) -> Replay:
         if line["kind"] != "start":
             story.hear(Told(line["kind"], _place(start, line["generation"], line["step"]), values))
     _now(run, story, start, lines)
-    ends = [line.get("message") for line in lines if line["kind"] == "failure"]
-    why = str(ends[-1]) if ends and run.state in ("failed", "stopped") else None
-    return Replay(story, why)
+    return Replay(story, _why(lines) if run.state in ("failed", "stopped") else None)
+
+
+def _why(lines: list[dict[str, Any]]) -> str | None:
+    """What ended the run, without how to go on: that is said elsewhere."""
+    ends = [str(line.get("message")) for line in lines if line["kind"] == "failure"]
+    return ends[-1].partition(" Go on with:\n")[0] if ends else None
 
 
 def _now(run: Standing, story: Story, start: dict[str, Any], lines: list[dict[str, Any]]) -> None:

@@ -20,6 +20,7 @@ from .folder import RECIPE, Run
 from .hooks import Hooks
 from .loader import ViewMaker
 from .network import check_names, image_size, require_timm
+from .pauses import noticed
 from .recipe import baseline_of, load, with_overrides
 from .recipe.model import CLEAN, Recipe, hash_of
 from .recipe.tables import mixed
@@ -72,7 +73,7 @@ def run(
         loaded = _loaded(recipe, overrides, seed)
         check_names(loaded.generations)
         folder = new_folder(out, loaded.name)
-    with stop_signals() as stop, determinism(loaded.settings.deterministic):
+    with stop_signals() as stop, noticed(), determinism(loaded.settings.deterministic):
         return _run_in(folder, loaded, place, stop)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
+from time import sleep as pause
 from typing import TYPE_CHECKING
 
 import click
@@ -122,4 +122,4 @@ def _looks(folder: Path) -> Iterator[Look]:
         yield look
         if look.run.state not in ("running", "unknown"):
             return
-        time.sleep(EVERY)
+        pause(EVERY)
