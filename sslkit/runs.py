@@ -12,22 +12,21 @@ from typing import Any
 import torch
 
 from .check.probe import rehearse
-from .classifier import NetworkClassifier
 from .engine import fit
 from .environment import choose_device, determinism, environment, stop_signals
 from .errors import Interrupted, RunError, SslkitError
 from .folder import RECIPE, Run
 from .hooks import Hooks
-from .loader import ViewMaker
-from .network import check_names, image_size, require_timm
+from .measuring import trained
+from .network import check_names, require_timm
 from .pauses import noticed
 from .recipe import baseline_of, load, with_overrides
-from .recipe.model import CLEAN, Recipe, hash_of
+from .recipe.model import Recipe, hash_of
 from .recipe.tables import mixed
 from .room import limit_here, patience
 from .session import Session
-from .state import open_data, plugins_of
-from .types import Classifier, Data, Progress, ViewSpec
+from .state import open_data
+from .types import Classifier, Data, Progress
 
 
 def new_folder(out: str | Path | None, name: str) -> Path:
@@ -158,10 +157,7 @@ def open_session(run: Run, recipe: Recipe, device: torch.device, stop: Any, data
 def classifier_of(run: Run, session: Session) -> Classifier:
     """A finished run's last model as metrics see it."""
     recipe = run.recipe()
-    cfg, seed = recipe.generations[-1], recipe.settings.seed
-    network = run.network(cfg.index, recipe, session.device)
-    view = ViewMaker(ViewSpec(CLEAN, "evaluation", image_size(cfg), session.data.channels), seed, cfg.index)
-    return NetworkClassifier(network, plugins_of(cfg).decide, view, session.device, recipe.settings.label_batch)
+    return trained(run, recipe, recipe.generations[-1], session.device, session.data.channels)
 
 
 def _failed(session: Session, error: SslkitError) -> None:

@@ -55,8 +55,7 @@ def number_or_all(context: click.Context, parameter: click.Parameter, value: str
     "settings",
     metavar="PATH=VALUE",
     multiple=True,
-    help="A setting of the data or of a metric, e.g. `--set data.test=500`, `--set metric.calibration.bins=20`; "
-    "repeatable.",
+    help="A setting of the data (`data.KEY=VALUE`) or of a metric, e.g. `--set metric.calibration.bins=20`; repeatable.",
 )
 @click.option(
     "--metric", "names", metavar="NAME", multiple=True, help="Measure by this metric plugin alone; repeatable."
