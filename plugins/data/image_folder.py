@@ -45,14 +45,18 @@ class ImageFolder:
     "Folder like `labeled`; or how many images, or which share, to set aside from `labeled` by seed, class by class."
     test: Name | None = None
     "Folder like `labeled`, of images that nobody trains or chooses on."
+    classes: Annotated[int, Ge(0), Unit("classes")] = 0
+    "How many classes there are to be: another number is an error, and `sslkit check` knows it without the images. 0: any."
     include_labeled: bool = True
     "Whether the unlabeled images include the labeled ones (without their labels), as is usual in the literature."
 
     @hookimpl
     def open_data(self, progress: Progress) -> Data:
         """The splits of `progress.seed`, by the names of files alone."""
-        layout = Layout(WHERE, str(self.root), self._named())
+        layout = Layout(WHERE, str(self.root), self._named(), self.classes)
         classes, found = labeled(layout)
+        if self.classes not in (0, len(classes)):
+            raise layout.error(f"classes = {self.classes}, but {layout.name('labeled')} has {len(classes)} folders")
         first, last = self._shares(layout, classes, found)
         rows = draw(found.truth, first, last, lambda k: progress.numpy(f"class/{classes[k]}"))
         origins = Origins(

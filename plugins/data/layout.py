@@ -28,6 +28,7 @@ class Layout:
     where: str  # begins messages
     root: str
     named: dict[str, str]  # as the recipe says them
+    classes: int = 0  # how many there are to be; 0: not known
     skipped: Counter[str] = field(default_factory=Counter)  # what was no image so far, by kind
 
     def __post_init__(self) -> None:
@@ -90,7 +91,8 @@ class Layout:
         )
         return MissingData(
             f"{self.where}: there is no folder {shown(self.root)} (`root`, from the recipe's folder). Expected are "
-            f"images as {wanted}{near(root.name, folders_in(root.parent))}"
+            f"images as {wanted}{near(root.name, folders_in(root.parent))}",
+            self.classes or None,
         )
 
     def _no_folder(self, key: str, folder: Path) -> DataError:

@@ -508,3 +508,11 @@ def test_settings_that_will_not_do(tmp_path: Path, said: str) -> None:
     with pytest.raises(Exception, match=r"1 problem\n") as caught:
         load(path)
     assert "[data] image_folder" in str(caught.value)
+
+
+def test_a_stated_number_of_classes(opened: Open, tmp_path: Path) -> None:
+    assert len(opened(classes=3).classes) == 3
+    assert refused(opened, classes=4) == "classes = 4, but `train` has 3 folders"
+    with pytest.raises(MissingData) as caught:
+        opened(root=tmp_path / "nowhere", classes=1000)
+    assert caught.value.classes == 1000  # so that `sslkit check` composes for as many
