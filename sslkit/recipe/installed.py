@@ -11,6 +11,7 @@ from urllib.parse import quote
 from .. import registry
 from ..errors import RecipeError
 from . import fields
+from .describe import table_schema
 from .implementations import faults
 from .traits import trait_faults
 from .validate import raised, usable
@@ -57,6 +58,8 @@ def _class(section: str, name: str) -> tuple[type | None, list[str]]:
         return None, str(error).splitlines()
     try:
         wrong = usable(cls) or faults(section, cls) or trait_faults(cls)
-    except Exception as error:  # of a class's own attributes
+        if not wrong:
+            table_schema(cls)  # makes its defaults
+    except Exception as error:  # of a class's own code
         wrong = [raised(cls, error)]
     return (None, wrong) if wrong else (cls, [])

@@ -7,6 +7,8 @@ import pytest
 from language_server import LanguageServer, lint
 
 from sslkit.recipe import shipped
+from sslkit.recipe.describe import written
+from sslkit.recipe.schema import recipe_schema
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 FIRST = "#:schema ./recipe.schema.json\n"
@@ -161,3 +163,13 @@ def test_hover_shows_help(server):
     assert "[[noise]] cutout (sslkit)" in shown('[[no|ise]]\nuse = "cutout"')
     assert "Fill a box" in shown('[[noise]]\nuse = "cut|out"')
     assert "Learning rate" in shown("[[generation]]\noptimizer.ra|te = 1")
+
+
+def test_plugins_of_others_are_offered_and_judged(server, weather):
+    (server.folder / "own.schema.json").write_text(written(recipe_schema().schema), "utf-8")
+    first = '#:schema ./own.schema.json\nextends = "noisy_student"\n[[noise]]\n'
+    noise = server.complete(first + 'use = "|"')
+    assert "Blend images with white." in noise['"fog"'] and '"dropout"' in noise
+    assert "Share of white." in server.complete(first + 'use = "fog"\n|')["density"]
+    assert [error[:2] for error in server.errors(first + 'use = "fog"\ndensity = 2\n')] == [(5, "2")]
+    assert server.errors(first + 'use = "haze"\nanything = 2\n') == []
