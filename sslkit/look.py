@@ -57,7 +57,7 @@ class Look:
             parts.append(Text(str(waiting), "yellow"))
         if run.state == "finished":
             return Group(*parts, Text(), results(read_json(run.folder / SUMMARY)))
-        parts += [Screen(story), Text(), Flow(self.safety(), "dim")]
+        parts += [Screen(story, beside=len(parts) + 3), Text(), Flow(self.safety(), "dim")]
         if run.state != "running":
             parts.append(Text(f"go on with:\n    {run.again}"))
         return Group(*parts)

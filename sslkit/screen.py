@@ -22,15 +22,16 @@ WIDEST = 100
 class Screen:
     """The live view: drawn anew from the story at each refresh, at whatever width the terminal then has."""
 
-    def __init__(self, story: Story) -> None:
-        self.story = story
+    def __init__(self, story: Story, beside: int = 0) -> None:
+        """`beside`: lines that stand above and below it."""
+        self.story, self.beside = story, beside
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         story, parts = self.story, list[RenderableType]()
         summary = story.summary()
         if summary["generations"] or summary["baseline"]:
             # A view taller than the terminal cannot be redrawn: older generations scroll off at the top.
-            room = max(1, console.height - 14)
+            room = max(1, console.height - 14 - self.beside)
             parts += [Text(), results_table(summary, story.total, room)]
         parts += [Text(), self.title(), self.bar(options.max_width), Flow(story.speed(), "green"), Flow(story.losses())]
         if story.metrics:

@@ -1,5 +1,6 @@
 """What a run says: plain lines in a pipe, a live view on a terminal, a table at the end."""
 
+import errno
 import io
 import json
 import re
@@ -145,6 +146,23 @@ def test_notes_and_warnings_are_said_once(capsys):
     twice = [event("start", **START), event("start", **START)]
     lines = plain(capsys, twice)
     assert len([line for line in lines if line.startswith(("warning: ", "note: "))]) == 2
+
+
+def test_warnings_on_the_way_are_said_each_time(capsys):
+    """In one line in a pipe, whatever the width; it does not matter where in the run they come."""
+    full = "the disk is full: x could not be written. " * 4
+    warned = [event("warning", message=full), event("warning", message=full), event("warning")]
+    lines = plain(capsys, [event("start", **START), event("step", 1, 5, losses={}), *warned])
+    assert [line for line in lines if line.startswith("warning: the disk")] == [f"warning: {full}"] * 2
+    assert lines[-1] == "warning: "
+
+
+def test_a_warning_stands_above_the_live_view(terminal):
+    events = [event("start", **START), event("step", 1, 5, losses={"a": 1.0}), event("warning", message="no [room]")]
+    tracker = listen(events, terminal)
+    drawn = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", terminal.getvalue())
+    assert drawn.count("warning: no [room]") == 1
+    assert "generation 2 of 2" in drawn[drawn.index("no [room]") :] and tracker.story_.step == 5
 
 
 def test_many_classes_without_labels_are_not_all_named(capsys):
@@ -297,14 +315,26 @@ def test_the_live_view_is_never_taller_than_the_terminal():
     assert "generation 40 of 40" in text
 
 
-def test_a_reader_that_goes_away_does_not_end_the_run(monkeypatch):
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EPIPE])
+def test_a_reader_that_goes_away_does_not_end_the_run(monkeypatch, number):
     class Closed(io.StringIO):
         def write(self, text):
-            raise OSError(28, "No space left on device")
+            raise OSError(number, "gone")
 
     monkeypatch.setattr(sys, "stdout", Closed())
     tracker = listen(story())
     assert tracker.output_.quiet
+
+
+def test_a_terminal_that_is_gone_makes_the_output_quiet(monkeypatch, tmp_path):
+    """What is left to be flushed at Python's end goes nowhere: it would end with exit code 120."""
+    with (tmp_path / "stdout").open("w") as file:
+        monkeypatch.setattr(sys, "stdout", file)
+        output = Output()
+        file.write("what was not written")
+        output.failed(OSError(errno.EIO, "Input/output error"))
+        assert output.quiet
+    assert (tmp_path / "stdout").read_text() == ""
 
 
 def test_a_closed_pipe_makes_the_output_quiet(monkeypatch, tmp_path):

@@ -70,6 +70,12 @@ def test_of_labeling_only_the_end_is_kept(tracker, tmp_path):
     assert [line.get("kept_share") for line in read(tmp_path)] == [None, 0.5]
 
 
+def test_what_the_machine_lacked_is_not_kept(tracker, tmp_path):
+    """The file is that of a run with room; and a full disk could not take the line."""
+    tell(tracker, "warning", message="the disk is full")
+    assert [line["kind"] for line in read(tmp_path)] == ["start"]
+
+
 def test_the_end_does_not_repeat_the_summary(tracker, tmp_path):
     tell(tracker, "end", 1, 10, summary={"wall_seconds": 3}, folder=str(tmp_path))
     assert timeless(read(tmp_path))[-1] == {"kind": "end", "generation": 1, "step": 10}

@@ -61,19 +61,22 @@ def test_the_newest_unfinished_run_of_the_recipe(recipe, sslkit_cli, tmp_path):
     assert done.exit_code == 0 and done.stderr == "going on with runs/tiny-5\n"
 
 
-@pytest.mark.parametrize("args", [
+WAYS = [
     ["--resume", "tiny.toml"], ["--resume=tiny.toml"], ["tiny.toml", "--resume"], ["--resume"], ["--resume", "--seed", "0"],
     ["--resume", "--device", "cpu"], ["--resume", "runs/tiny"], ["--resume=runs/tiny"], ["tiny.toml", "--resume", "runs/tiny"],
-], ids=" ".join)  # fmt: skip
-def test_every_way_to_say_it(recipe, sslkit_cli, monkeypatch, args):
+]  # fmt: skip
+
+
+def test_every_way_to_say_it(recipe, sslkit_cli, monkeypatch):
     begin(recipe(), at=0)
     calls = []
     monkeypatch.setattr("sslkit.runs.run", lambda recipe, **options: calls.append((recipe, options)))
-    done = sslkit_cli("run", *args)
-    assert done.exit_code == 0, done.output
-    ((name, options),) = calls
-    assert str(options["resume"]) == "runs/tiny" and options["out"] is None
-    assert name == ("tiny.toml" if any("tiny.toml" in word for word in args) else None)
+    for args in WAYS:
+        done = sslkit_cli("run", *args)
+        assert done.exit_code == 0, (args, done.output)
+        name, options = calls.pop()
+        assert str(options["resume"]) == "runs/tiny" and options["out"] is None, args
+        assert name == ("tiny.toml" if any("tiny.toml" in word for word in args) else None), args
 
 
 def test_a_seed_beside_no_recipe_is_one_that_the_run_has(recipe, refused, sslkit_cli):
@@ -160,12 +163,12 @@ def test_a_run_that_is_being_run_is_not_taken(recipe, refused, sslkit_cli, tmp_p
     assert harness.differences(harness.snapshot(tmp_path / "runs/tiny"), second) == []
 
 
-@pytest.mark.parametrize("text", ["", "labels = ", 'labels = "pool"\n'])
-def test_other_folders_in_runs_do_no_harm(recipe, sslkit_cli, tmp_path, text):
+def test_other_folders_in_runs_do_no_harm(recipe, sslkit_cli, tmp_path):
     begin(recipe(), at=0)
-    for name in ("zz", "zz2", ".hidden"):
+    for name, text in {"z1": "", "z2": "labels = ", "z3": 'labels = "pool"\n', ".hidden": ""}.items():
         (tmp_path / "runs" / name).mkdir()
-    (tmp_path / "runs/zz/recipe.toml").write_text(text)
+        (tmp_path / "runs" / name / "recipe.toml").write_text(text)
+    (tmp_path / "runs/zz").mkdir()
     (tmp_path / "runs/file").touch()
     done = sslkit_cli("run", "tiny.toml", "--resume", "--device", "cpu")
     assert done.exit_code == 0 and done.stderr == "going on with runs/tiny\n", done.output

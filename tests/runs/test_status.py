@@ -369,6 +369,17 @@ def test_it_fits(killed, sslkit_cli, monkeypatch, width):
     assert max(map(len, lines)) <= width and "…" not in "".join(lines)
 
 
+def test_it_is_never_taller_than_the_terminal(killed, sslkit_cli, monkeypatch):
+    """Where it is redrawn in place, older generations scroll off."""
+    for number in range(1, 30):
+        shutil.copytree(killed / "models/generation-0", killed / f"models/generation-{number}")
+        card = killed / f"models/generation-{number}/card.json"
+        card.write_text(json.dumps({**json.loads(card.read_text()), "index": number}))
+    monkeypatch.setenv("LINES", "24")
+    lines = sslkit_cli("status", "runs/tiny").output.splitlines()
+    assert len(lines) < 24 and any(line.startswith("student 29 ") for line in lines)
+
+
 def test_on_a_terminal_it_has_colors_unless_they_are_unwanted(killed, sslkit_cli, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
