@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from .errors import DataError, PluginError, SslkitError
+from .recipe.message import counted
 from .recipe.model import Entry
 from .types import Data, LossTerm, Targets
 
@@ -75,10 +76,23 @@ def check_modules(call: Call, hook: str, answer: dict[str, Any]) -> None:
             raise call.fail(hook, f"answers `{name}`, which is {type(module).__name__}; Module was expected")
 
 
-def guard_reading(call: Call, hook: str, data: Data) -> None:
+def complete_data(call: Call, hook: str, data: Data) -> None:
     """An image that cannot be read, whenever that shows, is the user's to mend, and said with its split."""
     for split, images in data.splits.items():
         images.read = readable(call, split, images.read)
+    data.notes = (*data.notes, *overlap(data))
+
+
+def overlap(data: Data) -> list[str]:
+    """Whether the labeled images are among the unlabeled ones, by their ids: asked of every toolkit again and again."""
+    if data.unlabeled is None:
+        return []
+    labeled = set(data.labeled.ids)
+    shared, total = len({name for name in data.unlabeled.ids if name in labeled}), len(data.labeled)
+    if not shared:
+        return ["none of the labeled images is among the unlabeled ones"]
+    which = f"the {counted(total, 'labeled image')}" if shared == total else f"{shared:,} of {total:,} labeled ones"
+    return [f"the unlabeled images include {which}, without their labels"]
 
 
 def readable(call: Call, split: str, read: Callable[[Any], list[Any]]) -> Callable[[Any], list[Any]]:
@@ -118,7 +132,7 @@ def measured(value: Any) -> Any:
 
 
 PARTS: dict[str, Callable[[Call, str, Any], None]] = {
-    "open_data": guard_reading,
+    "open_data": complete_data,
     "loss": check_terms,
     "train_step": check_terms,
     "extend_model": check_modules,

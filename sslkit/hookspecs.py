@@ -1,7 +1,8 @@
 """The hooks: everything a plugin can do, in the order of the loop that calls them.
 
     data = open_data                                       # once
-    rehearsal: build_model, image_transforms               # of every generation, thrown away
+    rehearsal: build_model, average, make_teacher,         # of every generation, by plugins that are thrown away
+        image_transforms, refine                           # (filters: what they do to labels of every confidence)
     for generation in recipe:
         student = build_model(model_kwargs), extend_model  # from scratch, or from the previous generation
         average(student), trainables(student), make_teacher(student, average, previous)

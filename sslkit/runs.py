@@ -11,11 +11,13 @@ from typing import Any
 
 import torch
 
+from .check.forewarn import forewarn
 from .check.probe import rehearse
+from .check.seen import GenerationProbe
 from .engine import fit
 from .environment import choose_device, determinism, environment, stop_signals
 from .errors import Interrupted, RunError, SslkitError
-from .folder import RECIPE, Run
+from .folder import RECIPE, Run, role_of
 from .hooks import Hooks
 from .measuring import trained
 from .network import check_names, require_timm
@@ -102,8 +104,10 @@ def _run_in(folder: Path, recipe: Recipe, device: torch.device, stop: Any, data:
     with run.lock:
         if _done(folder, recipe):  # by a process that has let go of it since
             return run
-        session = open_session(run, recipe, device, stop, data)
+        session, found = open_session(run, recipe, device, stop, data)
         try:
+            if role_of(folder) != "baseline":  # which is part of what is said of its run
+                forewarn(session, found)
             with patience(stop, partial(_say, session), run.interrupted, limit_here()):
                 _train(session)
         except SslkitError as error:
@@ -141,17 +145,19 @@ def _say(session: Session, message: str, waits: bool) -> None:
     Hooks(session.trackers).report("warning", Progress(session.recipe.settings.seed), message=message)
 
 
-def open_session(run: Run, recipe: Recipe, device: torch.device, stop: Any, data: Data | None) -> Session:
-    """A run folder with its recipe and environment written down."""
+def open_session(
+    run: Run, recipe: Recipe, device: torch.device, stop: Any, data: Data | None
+) -> tuple[Session, list[GenerationProbe]]:
+    """A run folder with its recipe and environment written down, and what is composed: nothing, where it was begun."""
     data = data or open_data(recipe)
     run.environment = environment(device, data, recipe)
     session = Session(recipe, data, run, device, stop=stop)
     if (run.folder / RECIPE).exists():
         run.write_summary(session, "running")
-    else:
-        rehearse(recipe, data)
-        run.create(session)
-    return session
+        return session, []
+    found = rehearse(recipe, data)
+    run.create(session)
+    return session, found
 
 
 def classifier_of(run: Run, session: Session) -> Classifier:

@@ -47,7 +47,7 @@ class Story:
 
     def hear(self, event: Event | Told) -> None:
         """Take in one event."""
-        if event.kind not in ("end", "failure", "baseline", "warning"):  # these are told from outside the loop
+        if event.kind not in ("rehearsal", "end", "failure", "baseline", "warning"):  # these are told from outside the loop
             self._place(event)
         values = event.values
         if event.kind == "start":

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import time
 import weakref
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Unit
 from rich.live import Live
@@ -15,7 +16,7 @@ from rich.text import Text
 from sslkit import Event, hookimpl
 from sslkit.screen import Output, Screen
 from sslkit.story import Story
-from sslkit.tables import SHOWN, Flow, count, make_console, percent, results, results_table
+from sslkit.tables import SHOWN, Flow, count, is_number, make_console, percent, results, results_table, size
 
 NAMED = 10
 "Classes without a pseudo-label that are named one by one."
@@ -57,6 +58,8 @@ class Console:
         elif event.kind in ("end", "failure"):
             self._stop()
             self._finish(output, event)
+        elif event.kind == "rehearsal":
+            self._forewarn(output, event.values)
         elif event.kind == "warning":  # each of them: what does not fit now did not fit before either
             message = Text(f"warning: {event.values.get('message', '')}", "yellow")
             output.print(message, soft_wrap=not output.is_terminal)
@@ -82,6 +85,17 @@ class Console:
             live.start()
             # Also where the process ends without a failure event: the terminal gets its cursor back.
             weakref.finalize(self, live.stop)
+
+    def _forewarn(self, output: Output, values: Mapping[str, Any]) -> None:
+        """What the run will take, and what looks unintended, before anything is trained."""
+        needs = {"disk": values.get("disk"), "memory": values.get("memory")}
+        pieces = [f"about {size(number)} of {what}" for what, number in needs.items() if is_number(number)]
+        free = f"{size(values['free'])} of disk are free" if is_number(values.get("free")) and pieces else ""
+        output.print(
+            Flow([f"{values.get('recipe', 'the run')} takes {' and '.join(pieces)}" if pieces else "", free], "dim")
+        )
+        for message in values.get("warnings") or []:
+            self._say(output, f"warning: {message}", "yellow")
 
     def _stop(self) -> None:
         if self.live_:

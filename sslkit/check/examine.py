@@ -11,7 +11,7 @@ from ..errors import MissingData, PluginError, SslkitError
 from ..recipe.model import Recipe
 from ..state import facts_of, open_data
 from ..types import Data
-from .guards import guards, overlap
+from .guards import guards
 from .picture import picture
 from .probe import META, baseline_seconds, compose, facts_without, probe
 from .seen import GenerationProbe
@@ -40,7 +40,7 @@ def examine(recipe: Recipe, device: torch.device) -> dict[str, Any]:
     open_ends, problems = unjudged(recipe, found), troubles(found)
     return {
         **picture(recipe, found, facts, data, baseline),
-        "notes": [*data.notes, *overlap(data)],
+        "notes": list(data.notes),
         "warnings": warnings(recipe, found, data, facts),
         "not_judged": open_ends,
         "problems": [{"problem": problem, "advice": advice} for problem, advice in problems],

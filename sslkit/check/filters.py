@@ -58,7 +58,8 @@ def verdicts(chain: list[Entry], timing: str, facts: Facts, progress: Progress) 
     A filter is a labeler that goes by the targets' confidence and says so (`needs`, see `sslkit.recipe.traits`).
     """
     targets = made_up(len(facts.classes))
-    for entry in chain:
+    filters = [number for number, entry in enumerate(chain) if is_filter(entry)]
+    for entry in chain[: max(filters, default=-1) + 1]:  # nobody after the last of them need be asked
         if "refine" not in hooks_of(entry.plugin):
             continue
         try:

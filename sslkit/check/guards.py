@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 
-from ..recipe.message import counted, listed, shown
+from ..recipe.message import listed, shown
 from ..recipe.model import Entry, Recipe
 from ..recipe.traits import trait
 from ..types import Data, Facts, Progress
@@ -175,16 +175,3 @@ def held_out(data: Data) -> list[str]:
         f"{chosen:,} labels are for validation and {taught:,} for training: with so few, those who have them would "
         "train on them (Oliver et al. 2018); what validation chooses is better than it could be in earnest"
     ]
-
-
-def overlap(data: Data) -> list[str]:
-    """Whether the labeled images are among the unlabeled ones, by their ids: asked of every toolkit again and again."""
-    if data.unlabeled is None:
-        return []
-    shared, labeled = len(set(data.labeled.ids) & set(data.unlabeled.ids)), len(data.labeled)
-    if not shared:
-        return ["none of the labeled images is among the unlabeled ones"]
-    how_many = (
-        f"the {counted(labeled, 'labeled image')}" if shared == labeled else f"{shared:,} of {labeled:,} labeled ones"
-    )
-    return [f"the unlabeled images include {how_many}, without their labels"]

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from sslkit import Data, Images
-from sslkit.check.guards import guards, held_out, overlap
+from sslkit.answers import overlap
+from sslkit.check.guards import guards, held_out
 from sslkit.check.probe import META, compose, facts_without
 from sslkit.recipe import load
 from sslkit.state import open_data
