@@ -64,21 +64,19 @@ class Sampler:
         )  # positions ascend, so epochs do
 
 
-def resize(images: list[Image], size: int) -> Image:
-    """Shorter side to `size`, then the centre crop: a list of (H, W, C) -> (N, size, size, C)."""
-    return np.stack([_resize(image, size) for image in images])
+def resize(images: list[Image], size: int, crop: float = 1.0) -> Image:
+    """The square in the centre, its side a share of the shorter one, resized: a list of (H, W, C) -> (N, size, size, C)."""
+    return np.stack([_resize(image, size, crop) for image in images])
 
 
-def _resize(image: Image, size: int) -> Image:
+def _resize(image: Image, size: int, crop: float) -> Image:
     height, width = image.shape[:2]
-    if (height, width) != (size, size):
-        scale = size / min(height, width)
-        # Rounded up, so that the crop always fits.
-        shape = (max(size, round(width * scale)), max(size, round(height * scale)))
-        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        image = np.asarray(cv2.resize(image, shape, interpolation=method), np.uint8).reshape(shape[1], shape[0], -1)
-        top, left = (shape[1] - size) // 2, (shape[0] - size) // 2
-        image = image[top : top + size, left : left + size]
+    side = max(1, round(crop * min(height, width)))
+    top, left = (height - side) // 2, (width - side) // 2
+    image = image[top : top + side, left : left + side]
+    if side != size:
+        method = cv2.INTER_AREA if size < side else cv2.INTER_LINEAR
+        image = np.asarray(cv2.resize(image, (size, size), interpolation=method), np.uint8).reshape(size, size, -1)
     return image
 
 
@@ -102,7 +100,7 @@ class ViewMaker:
 
     def __call__(self, images: list[Image], position: Rows) -> Image:
         """(N,) images of any size -> (N, size, size, C)."""
-        made: Any = images if self.resized else resize(images, self.spec.size)
+        made: Any = images if self.resized else resize(images, self.spec.size, self.spec.crop)
         for base, (name, transform) in zip(self.bases, self.transforms, strict=True):
             made = self._transformed(name, transform, made, row_keys(base, position))
         return np.ascontiguousarray(made)

@@ -20,7 +20,7 @@ from .fitting import check_fit, check_measurable, seen_in_training
 from .folder import ENVIRONMENT, Run, facts_from
 from .hooks import Hooks
 from .loader import ViewMaker
-from .network import image_size, require_timm
+from .network import require_timm
 from .recipe.message import counted, listed
 from .recipe.metrics import STANDARD, parts_of
 from .recipe.model import CLEAN, Generation, Recipe, hash_of
@@ -158,7 +158,8 @@ def trained(
 ) -> NetworkClassifier:
     """A finished generation's model as metrics see it."""
     network = run.network(cfg.index, recipe, device, weights)
-    view = ViewMaker(ViewSpec(CLEAN, "evaluation", image_size(cfg), channels), recipe.settings.seed, cfg.index)
+    spec = ViewSpec(CLEAN, "evaluation", network.image_size, channels, network.crop)
+    view = ViewMaker(spec, recipe.settings.seed, cfg.index)
     return NetworkClassifier(network, plugins_of(cfg).decide, view, device, recipe.settings.label_batch)
 
 

@@ -32,6 +32,7 @@ class Network(nn.Module):
         self.model = model
         self.classes = classes
         self.image_size = image_size  # pixels on a side of the views that are made for it
+        self.crop = 1.0  # share of an image's shorter side that those show which no noise crops
         self.frozen: tuple[str, ...] = ()  # layers that stay as they are, by the start of their names
         self.heads = nn.ModuleDict()
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
@@ -155,6 +156,7 @@ def build_network(generation: Generation, hooks: Hooks, facts: Facts, extra: dic
     if table is not None:
         if table.weights:
             load_weights(network.model, Path(table.weights))
+        network.crop = table.crop
         network.freeze(table.freeze)
     # Images come channels last, and convolutions are faster that way; other layers do not mind.
     return network.to(facts.device).to(memory_format=torch.channels_last)

@@ -111,7 +111,7 @@ class State:
 
     def view_spec(self, name: str, stream: str, model: Network) -> ViewSpec:
         """A view at the size that a model takes."""
-        return ViewSpec(name, stream, model.image_size, self.facts.channels)
+        return ViewSpec(name, stream, model.image_size, self.facts.channels, model.crop)
 
     def optimize(self, terms: list[LossTerm]) -> None:
         """Move the student down the weighted sum of its losses."""

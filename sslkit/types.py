@@ -218,6 +218,7 @@ class ViewSpec:
     stream: str
     size: int  # pixels on a side
     channels: int
+    crop: float = 1.0  # share of an image's shorter side that is shown, where no noise crops it
 
 
 @dataclass(eq=False)
@@ -286,7 +287,7 @@ class Classifier(Protocol):
 
 @dataclass(frozen=True)
 class Event:
-    """What a tracker is told. `kind`: start, labels, step, evaluation, generation, baseline, warning, end, failure."""
+    """What a tracker is told. `kind`: rehearsal, start, labels, step, evaluation, generation, baseline, warning, end, failure."""
 
     kind: str
     progress: Progress

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, MinLen, Unit
+from annotated_types import Ge, Gt, Interval, MinLen, Unit
 
 from .places import Table
 
@@ -76,6 +76,8 @@ class ModelTable:
     "timm's name of the model."
     size: Annotated[int, Ge(1), Unit("pixels")] | None = None
     "Pixels on a side that it sees; by default what timm says of the model."
+    crop: Annotated[float, Interval(gt=0, le=1)] = 1.0
+    "Share of an image's shorter side that it sees where no noise crops, in labeling and evaluation: timm's `crop_pct`."
     pretrained: bool = False
     "Start from timm's published weights (fetched from its hub)."
     weights: str | None = None

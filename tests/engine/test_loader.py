@@ -378,8 +378,16 @@ def test_the_shorter_side_is_resized_and_the_centre_kept():
     assert (made[0] == 200).all() and (made[1] == 200).all() and np.array_equal(made[2], exact)
 
 
+def test_a_share_of_the_shorter_side_is_shown():
+    image = np.zeros((20, 30, 3), np.uint8)
+    image[5:15, 10:20] = 200
+    assert (resize([image], 8, 0.5) == 200).all() and (resize([image], 10, 0.5) == 200).all()
+    assert (resize([image], 8, 0.6) != 200).any() and (resize([image], 8) == 0).any()
+
+
 @settings(max_examples=60, deadline=None)
-@given(height=st.integers(1, 40), width=st.integers(1, 40), size=st.integers(1, 20), channels=st.sampled_from([1, 3]))
-def test_any_size_becomes_the_views_size(height, width, size, channels):
-    made = resize([np.full((height, width, channels), 9, np.uint8)], size)
+@given(height=st.integers(1, 40), width=st.integers(1, 40), size=st.integers(1, 20), channels=st.sampled_from([1, 3]),
+       crop=st.sampled_from([1.0, 0.875, 0.01]))  # fmt: skip
+def test_any_size_becomes_the_views_size(height, width, size, channels, crop):
+    made = resize([np.full((height, width, channels), 9, np.uint8)], size, crop)
     assert made.shape == (1, size, size, channels) and (made == 9).all()

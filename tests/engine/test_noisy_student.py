@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -11,6 +12,8 @@ from torch.nn.functional import cross_entropy, softmax
 from sslkit import Progress, hookimpl
 from sslkit.artifacts import load_tree
 from sslkit.errors import RecipeError
+from sslkit.evaluation import make_classifier
+from sslkit.measuring import trained
 from sslkit.recipe import load
 from sslkit.state import open_data
 from sslkit.streams import to_floats
@@ -494,3 +497,18 @@ def test_a_teacher_at_each_step_gets_its_own_size_where_nobody_else_looks(tiny):
     sides, own = seen_by(teacher), seen_by(bench.state.student)
     bench.train(1)
     assert (sides, own) == ([8], [16])
+
+
+def test_a_teacher_sees_as_much_of_an_image_as_its_model_names(tiny, tmp_path):
+    """Labeling and evaluation: the centre, by the share of whoever looks; the student has a share of its own."""
+    recipe = edited(tiny, RECIPE, ("[[generation]]\n" * 3, "[[generation]]\nmodel.crop = 0.5\n[[generation]]\n"))
+    teacher = network_of(recipe, 0)
+    bench = Bench(recipe, 1, teacher)
+    images = bench.data.unlabeled.read(np.arange(len(bench.data.unlabeled)))
+    centres = np.stack([cv2.resize(image[2:6, 2:6], (8, 8)) for image in images])
+    expected = unnoised(teacher, to_floats(torch.from_numpy(centres), CPU))
+    assert torch.allclose(bench.state.stored.raw, expected, atol=1e-6)
+    shares = [make_classifier(one.state, one.session).view.spec.crop for one in (Bench(recipe, 0), bench)]
+    assert shares == [0.5, 1.0] and bench.state.views()[0].crop == 1.0
+    done = run(recipe, tmp_path)
+    assert [trained(done, recipe, cfg, CPU, 3).view.spec.crop for cfg in recipe.generations] == [0.5, 1.0]

@@ -42,6 +42,10 @@ IMAGENET = [
     ("0", "model.size", 600, CODE),
     ("123", "model.size", 475, NOTES),
     ("4", "model.size", 800, NOTES + "; " + CODE),
+    ("01234", "data.classes", 1_000, CODE),
+    ("0", "model.crop", 0.949, CODE),
+    ("123", "model.crop", 0.937, CODE),
+    ("4", "model.crop", 0.962, CODE),
     ("01234", "model.options", BATCH_NORM, CODE),
     ("01234", "model.pretrained", False, V1 + " (from scratch)"),
     ("0123", "model.freeze", [], V1),
@@ -94,6 +98,7 @@ SVHN = [
     ("01", "precision", "float32", CODE),
     ("01", "data.validation", 73_257 - 69_257, CODE),
     ("01", "data.unlabeled", "extra", CODE),
+    ("01", "data.classes", 10, CODE),
     ("01", "model.architecture", "tf_efficientnet_b0", CODE),
     ("01", "model.layers", ["blocks.1", "blocks.2"], CODE),
     ("01", "model.size", 32, CODE),
@@ -295,6 +300,12 @@ def test_both_streams_get_the_noise_in_the_official_order(name, order):
     seeing = [entry for entry in found if entry.section == "noise" and entry.on]
     assert [entry.name for entry in seeing] == order
     assert all(set(entry.on) == {"labeled", "unlabeled"} for entry in seeing)
+
+
+def test_the_teacher_sees_the_official_centre():
+    """`preprocessing.py`: size / (size + 32) of the shorter side."""
+    models = [cfg.model for cfg in load("noisy_student_imagenet").generations]
+    assert [model.crop for model in models] == [pytest.approx(m.size / (m.size + 32), abs=5e-4) for m in models]
 
 
 def test_who_teaches_and_what_counts():
