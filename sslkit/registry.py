@@ -14,7 +14,7 @@ from typing import NamedTuple
 from .errors import RecipeError
 from .hookspecs import SECTIONS
 from .recipe.content import beside, content, why
-from .recipe.message import did_you_mean, listed, sentence, words_of
+from .recipe.message import did_you_mean, listed, sentence, visible, words_of
 
 FILE = re.compile(r"(?P<path>.+\.py):(?P<cls>\w+)")
 "`use` of a plugin in a file: `./fog.py:Fog`."
@@ -104,7 +104,7 @@ def _unknown(section: str, use: str) -> str:
         if use in _points(other):
             article = "an" if other[0] in "aeiou" else "a"
             return f"`{use}` is {article} {other} plugin: put it under {heading(other)}"
-    known = names(section)
+    known, use = names(section), visible(use)
     if use.endswith(".py"):
         return f"`{use}` names no class\nwrite `{use}:ClassName`"
     hint = did_you_mean(use, known)

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -27,6 +28,7 @@ NAMED = (*LISTS, "views")
 "Sections of tables by name."
 FACTORIES = {"model": None, "optimizer": OptimizerTable.name}
 "Sections whose `options` are arguments of what their `name` names, and what that is where nothing is said."
+INDEX = re.compile(r"[0-9]{1,9}")
 MOST = 1000  # tables of a list; far beyond any use, it bounds the time that a broken recipe takes
 
 
@@ -158,12 +160,22 @@ def as_list(section: str, table: Table, problems: Problems) -> list[Table]:
     many = isinstance(value, list) and len(value) > MOST
     problems.add(
         table.where(section),
-        f"{heading(section)}: {len(value):,} tables" if many else f"`{section}` is a list of tables",
+        f"{heading(section)}: {len(value):,} tables"
+        if many
+        else f"`{section}` is a list of tables, not {received(value)}",
         f"at most {MOST:,} are accepted"
         if many
         else f"write `[[{section}]]` above a plugin's keys, or `{section}.NAME.KEY`",
     )
     return []
+
+
+def received(value: Any) -> str:
+    """What stands where tables were expected."""
+    kinds = {type(item) for item in value} if isinstance(value, list) else set()
+    if isinstance(value, Table):
+        return "one table" if value else "an empty table"
+    return "a list of tables and other values" if Table in kinds else shown(value)
 
 
 def _named(section: str, name: str, table: Table, problems: Problems) -> Table:
@@ -184,8 +196,12 @@ def merge_numbered(key: str, recipe: Table, over: Table, problems: Problems) -> 
             problems.add(over.where(key), f"[[{key}]]: {len(value):,} tables", f"at most {MOST:,} are accepted")
             return base
         return [normal(item, problems) if key == "generation" else item for item in value]
-    if not isinstance(value, Table) or not all(name.isdigit() for name in value):
-        problems.add(over.where(key), f"`{key}` is a list of tables", f"write `[[{key}]]` above each table's keys")
+    if not isinstance(value, Table) or not all(INDEX.fullmatch(name) for name in value):
+        problems.add(
+            over.where(key),
+            f"`{key}` is a list of tables, not {received(value)}",
+            f"write `[[{key}]]` above each table's keys",
+        )
         return base
     result = list(base) or [Table({}, value.place)] * (key == "generation")
     for name, item in value.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import re
 import shlex
@@ -15,7 +16,7 @@ from ..errors import RecipeError
 from .merge import FACTORIES, LISTS, NAMED, NUMBERED, anchor, in_use, merge, merge_table
 from .message import Problems, shortened, shown, visible
 from .places import Place, Source, Table, annotated
-from .read import DEEPEST, check_values, depth
+from .read import DEEPEST, SURROGATE, check_values, depth
 
 BARE = re.compile(r"""[^\s\[\]{}"'=,#][^\[\]{}"'=\n]*""")
 "A value that needs no quotes on the command line: words, names, paths."
@@ -121,6 +122,9 @@ def _nested(overrides: Mapping[str, Any], source: Source, problems: Problems) ->
         if max(len(keys), depth(value)) > DEEPEST:
             problems.add(Place(source), f"`{shortened(path)}`: tables within one another {DEEPEST} deep and more")
             continue
+        if SURROGATE.search(path):
+            problems.add(Place(source), f"the key `{shortened(path)}` is no text: it holds bytes that are not UTF-8")
+            continue
         value = annotated(_toml(value, place, problems), place)
         check_values(value, place, problems)
         table = root
@@ -148,7 +152,7 @@ def _toml(value: Any, place: Place, problems: Problems) -> Any:
         return [_toml(item, place, problems) for item in value]
     if isinstance(value, Path):
         return str(value)
-    if not isinstance(value, (str, int, float, bool)):
+    if not isinstance(value, (str, int, float, bool, datetime.date, datetime.time)):
         problems.add(place, f"`{'.'.join(map(str, place.path))}` is {type(value).__name__} {shown(str(value))}",
                      "a TOML value was expected: text, a number, true or false, a list, a table")  # fmt: skip
         return str(value)

@@ -168,7 +168,7 @@ def _resolved(plugin: Plugin, draft: Draft) -> dict[str, Any]:
 def _reserved(section: str, label: str, table: Table, problems: Problems) -> Reserved | None:
     """The reserved keys; those that are wrong are noted and have their defaults. None: it is not known what is used."""
     if "use" not in table:
-        problems.add(table.place, f"{label}: `use` is missing", f"installed: {listed(registry.names(section))}")
+        problems.add(table.place, f"{label}: `use` is missing", partial(_installed, section, name_of(table)))
         return None
     name = name_of(table)
     if name is not None and not NAME.fullmatch(name):
@@ -184,6 +184,12 @@ def _reserved(section: str, label: str, table: Table, problems: Problems) -> Res
         problems.add(table.where("enabled"), f"{label}: `enabled = false`", f"a run needs its {section}")
     reserved = validate(Reserved, table.only(*RESERVED), label, problems)
     return Reserved(use=table["use"]) if reserved is None and isinstance(table["use"], str) else reserved
+
+
+def _installed(section: str, name: str | None) -> str:
+    """Which plugins there are, and which a name meant."""
+    known = registry.names(section)
+    return sentence(f"installed: {listed(known)}.", did_you_mean(name, known)).rstrip(".")
 
 
 def _class(section: str, reserved: Reserved, label: str, table: Table, draft: Draft, problems: Problems) -> type | None:
@@ -268,7 +274,8 @@ def _known(key: str, known: list[str]) -> str:
         "[[generation]]",
     ]
     if word:
-        return next((f"did you mean `{head}`?" for head in heads if re.search(rf"\b{word}\b", head)), guess)
+        return next((f"did you mean `{head}`?" for head in heads if re.search(rf"\b{word}\b", head)),
+                    guess[0].lower() + guess[1:])  # fmt: skip
     return sentence(f"settings: {listed(fields.hints(Settings))}; sections: {listed(heads)}")
 
 

@@ -169,6 +169,29 @@ on = "weak"
 use = "./parts.py:Ramp"
 """
 
+MORE = (
+    BASE
+    + """
+[[pass]]
+views = ["labeled", "weak"]
+[[noise]]
+use = "./parts.py:Blend"
+on = "weak"
+[[labeler]]
+use = "./parts.py:Average"
+[[schedule]]
+name = "second"
+use = "./parts.py:Ramp"
+on = "distillation.weight"
+[[generation]]
+steps = 10
+[[generation]]
+noise.jitter.enabled = false
+model.name = "resnet18"
+"""
+)
+"The same with passes, a second schedule, generations."
+
 
 class Kitchen:
     """A folder with small plugins and a sound recipe to spoil."""

@@ -9,32 +9,11 @@ import pytest
 import tomli_w
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from kitchen import BASE, Kitchen
+from kitchen import MORE, Kitchen
 
 from sslkit.errors import RecipeError
 from sslkit.recipe import dump, load
 
-MORE = (
-    BASE
-    + """
-[[pass]]
-views = ["labeled", "weak"]
-[[noise]]
-use = "./parts.py:Blend"
-on = "weak"
-[[labeler]]
-use = "./parts.py:Average"
-[[schedule]]
-name = "second"
-use = "./parts.py:Ramp"
-on = "distillation.weight"
-[[generation]]
-steps = 10
-[[generation]]
-noise.jitter.enabled = false
-model.name = "resnet18"
-"""
-)
 VALUES = [
     0, 1, -1, 2**40, 10**30, 0.5, -2.5, float("inf"), float("nan"), True, False, "", "x", "labeled", "weak", "unlabeled",
     "clean", "lr", "jitter", "./parts.py:Blend", "./parts.py:Entropy", "./parts.py", "base.toml", "both", "step", "none",
