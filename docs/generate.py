@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 from importlib.metadata import entry_points
 from pathlib import Path
 
 from sslkit import hookspecs
+from sslkit.cli import COMMANDS
 from sslkit.hookspecs import SECTIONS, AnyHooks, hooks_of
 from sslkit.recipe import fields
 from sslkit.recipe.describe import written
@@ -109,6 +111,19 @@ def pages() -> dict[str, str]:
     return {"hooks.md": hooks_page(plugins), "plugins.md": plugins_page(plugins)}
 
 
+def commands_table() -> str:
+    """Every command with its line of help."""
+    rows = [f"| `sslkit {name}` | {cell(line)} |" for name, (_, line) in COMMANDS.items()]
+    return "\n".join(["", "| command | |", "|---|---|", *rows, "", ""])
+
+
+def inserted(text: str, name: str, part: str) -> str:
+    """A page with `part` between its markers of that name."""
+    begin = re.search(rf"<!-- [^>]*{name} begin -->\n", text)
+    assert begin, f"there is no place for {name}"
+    return text[: begin.end()] + part + text[text.index(f"<!-- {name} end -->") :]
+
+
 def schemas() -> dict[Path, str]:
     """File -> text of the schemas that shipped recipes and studies name: with the built-in plugins alone."""
     return {
@@ -118,6 +133,8 @@ def schemas() -> dict[Path, str]:
 
 
 if __name__ == "__main__":
+    readme = HERE.parent / "README.md"
+    readme.write_text(inserted(readme.read_text(), "commands", commands_table()))
     for name, text in pages().items():
         (HERE / name).write_text(text)
     for path, text in schemas().items():

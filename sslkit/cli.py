@@ -15,7 +15,7 @@ from .errors import Interrupted, SslkitError
 
 COMMANDS = {
     "run": ("sslkit.commands.run", "Train what a recipe describes, or go on with an unfinished run."),
-    "check": ("sslkit.commands.check", "Validate a recipe and try a few steps of every generation."),
+    "check": ("sslkit.commands.check", "Draw what a recipe composes, warn of what looks unintended, try its losses."),
     "status": ("sslkit.commands.status", "Say how far a run is, from another terminal or after it ended."),
     "recipes": ("sslkit.commands.recipes", "List the recipes that come with sslkit, show one, or copy it."),
     "plugins": ("sslkit.commands.plugins", "List the installed plugins, or show one: settings, hooks, recipes."),
