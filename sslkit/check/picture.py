@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from .composition import Composition
 from .needs import disk
 from .seen import GenerationProbe, Seconds
 
-POINTS = 24
-"Steps at which a schedule is shown."
+POINTS, FINE = 24, 40
+"Steps at which a schedule is shown, and how many times as many its extremes are looked for at, then step by step there."
 
 
 def picture(
@@ -143,17 +144,29 @@ def curves(one: Composition, facts: Facts) -> list[dict[str, Any]]:
     hooks = Hooks(cfg.entries())
     plugins = {entry.name: entry.plugin for entry in hooks.entries}
     hooks.begin(facts, Progress(0, cfg.index, 0, steps))
-    values: dict[str, list[float]] = {target: [] for entry in schedules for target in entry.on}
-    for point in range(POINTS) if values else ():
-        rate = hooks.schedule(Progress(0, cfg.index, round(point * (steps - 1) / (POINTS - 1)), steps))
-        for target, curve in values.items():
-            name, _, field = target.partition(".")
-            curve.append(cfg.optimizer.rate * rate if target == "lr" else float(getattr(plugins[name], field)))
+    names = {target: target.partition(".")[::2] for entry in schedules for target in entry.on}
+
+    def value(target: str, step: int) -> float:
+        rate = hooks.schedule(Progress(0, cfg.index, step, steps))
+        name, field = names[target]
+        return cfg.optimizer.rate * rate if target == "lr" else float(getattr(plugins[name], field))
+
     return [
-        {"target": target, "by": of_plugin(entry, cfg), "values": values[target]}
+        {"target": target, "by": of_plugin(entry, cfg), **of_curve(partial(value, target), steps)}
         for entry in schedules
         for target in entry.on
     ]
+
+
+def of_curve(value: Callable[[int], float], steps: int) -> dict[str, Any]:
+    """A schedule's values at `POINTS` steps from the first to the last, and its extremes."""
+    last = FINE * (POINTS - 1)
+    grid = [round(point * (steps - 1) / last) for point in range(last + 1)]
+    values = [value(step) for step in grid]
+    low, high = values.index(min(values)), values.index(max(values))
+    near = {step for at in (low, high) for step in range(grid[max(at - 1, 0)], grid[min(at + 1, last)] + 1)}
+    all_values = [*values, *map(value, sorted(near))]
+    return {"values": values[::FINE], "lowest": min(all_values), "highest": max(all_values)}
 
 
 def stream_is_said(one: Composition, stream: str) -> bool:

@@ -134,7 +134,7 @@ def model_pieces(model: dict[str, Any]) -> tuple[str, ...]:
 def schedule_pieces(one: dict[str, Any]) -> tuple[str, ...]:
     """A schedule as a small curve, over progress."""
     values = one["values"]
-    low, high = min(values), max(values)
+    low, high = one["lowest"], one["highest"]
     return (
         f"{one['target']} {bars(values)}",
         f"{values[0]:.3g} to {values[-1]:.3g}" + (f", at most {high:.3g}" if high > max(values[0], values[-1]) else "")
@@ -268,7 +268,7 @@ def memory_pieces(memory: dict[str, Any]) -> tuple[str, ...]:
     """What a training step takes, apart by what takes it."""
     parts = {
         "weights": memory["weights"], "gradients": memory["gradients"], "optimizer": memory["optimizer"],
-        "average and teacher": memory["others"], "activations": memory["activations"] + memory["images"],
+        "average + teacher": memory["others"], "activations": memory["activations"] + memory["images"],
     }  # fmt: skip
-    said = ", ".join(f"{name} {size(number)}" for name, number in parts.items() if number)
-    return (f"about {size(memory['total'])}", said)
+    said = [f"{name} {size(number)}" for name, number in parts.items() if number]
+    return f"{size(memory['total'])}: {', '.join(said[:3])}", ", ".join(said[3:])

@@ -51,12 +51,12 @@ def draw(picture: dict[str, Any]) -> Tree:
     for _, group in groupby(picture["generations"], alike):
         same = list(group)
         title, kinds = title_of(same), by_label(lines_of(same))
-        branch = tree.add(Row(title, *generation_pieces(same), style="bold cyan", column=len(title) + 3))
+        rest = any(set(before.get(label, [])) & set(lines) for label, lines in kinds.items())
+        pieces = [*generation_pieces(same), "the rest as before" if rest else ""]
+        branch = tree.add(Row(title, *pieces, style="bold cyan", column=len(title) + 3))
         for label in dict.fromkeys([*kinds, *before]):
             if kinds.get(label) != before.get(label):
                 grow(branch, changed(kinds.get(label, [Line(label, ("none",))]), before.get(label, [])))
-        if any(set(before.get(label, [])) & set(lines) for label, lines in kinds.items()):
-            branch.add(Row("the rest", "as before"))
         before = kinds
     return tree
 

@@ -134,7 +134,7 @@ def test_the_tree_fits_any_width(name, width):
 def test_a_generation_that_leaves_something_out_says_so(tiny):
     text = '[[schedule]]\nuse = "cosine"\n[[generation]]\n[[generation]]\nschedule.cosine.enabled = false\n'
     first, second = drawn(tiny(text))[0].split("── generation")[1:]
-    assert "├── schedule  lr" in first and "├── schedule  none" in second and "the rest  as before" in second
+    assert "├── schedule  lr" in first and "schedule  none" in second and "the rest as before" in second
     assert "model" not in second
 
 

@@ -80,10 +80,10 @@ FIRST = """
 │   ├── loss      ✓ supervised: cross_entropy on labeled · value # · gradient # · moves the student
 │   ├── loss      consistency: mean_squared (weight 5) on weak, strong · off: no teacher yet
 │   ├── metric    accuracy · at the end
-│   └── memory    about 4.6 MB · weights 1.5 MB, gradients 1.5 MB, optimizer 1.5 MB, activations 152 kB
+│   └── memory    4.6 MB: weights 1.5 MB, gradients 1.5 MB, optimizer 1.5 MB · activations 152 kB
 ├── generations"""
 BRANCH = """
-├── generations 1-2   20 steps each · from scratch · #
+├── generations 1-2   20 steps each · from scratch · # · the rest as before
 │   ├── schedule  consistency.weight ▁▁▂▂▃▄▅▆▇▇██████████████ · 0 to 5 · linear_ramp
 │   ├── stream    labeled: 6 images a step · 120 in all, each 12 times · views as before
 │   ├── stream    unlabeled: 12 images a step · 240 in all, each 1.5 times · views as before
@@ -91,14 +91,12 @@ BRANCH = """
 │   ├── pass      student: labeled + weak + strong together · the batch's statistics, written · with noise
 │   ├── loss      ✓ supervised: cross_entropy on labeled · value # · gradient # · moves the student
 │   ├── loss      ✓ consistency: mean_squared (weight 5) on weak, strong · value # · gradient # · moves the student
-│   ├── memory    about 6.8 MB · weights 1.5 MB, gradients 1.5 MB, optimizer 1.5 MB, average and teacher 1.5 MB, activations 768 kB
-│   └── the rest  as before
-└── generation 3   20 steps · from the previous weights · #
+│   └── memory    6.8 MB: weights 1.5 MB, gradients 1.5 MB, optimizer 1.5 MB · average + teacher 1.5 MB, activations 768 kB
+└── generation 3   20 steps · from the previous weights · # · the rest as before
     ├── optimizer adamw · rate 0.05 · weight_decay 0.0001
     ├── loss      ✓ supervised: cross_entropy on labeled · value # · gradient # · moves the student
     ├── loss      ✓ consistency: mean_squared (weight 5) on weak, strong · value # · gradient # · moves the student
-    ├── memory    about 8.3 MB · weights 1.5 MB, gradients 1.5 MB, optimizer 3.0 MB, average and teacher 1.5 MB, activations 768 kB
-    └── the rest  as before
+    └── memory    8.3 MB: weights 1.5 MB, gradients 1.5 MB, optimizer 3.0 MB · average + teacher 1.5 MB, activations 768 kB
 """
 DEAD = """
 [[loss]]
