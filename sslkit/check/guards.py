@@ -155,7 +155,15 @@ def unseen_pool(one: Composition, before: Composition | None, facts: Facts, data
         )
 
 
+def no_pool(one: Composition, before: Composition | None, facts: Facts, data: Data | None) -> Iterator[str]:
+    """Half of the recipe is off without a word."""
+    rows = one.cfg.settings.batch.unlabeled
+    if data is not None and data.unlabeled is None and rows and one.learned:
+        yield f"`batch.unlabeled = {rows}`, but the data has no unlabeled images: what learns from them is off"
+
+
 RULES: tuple[Rule, ...] = (
+    no_pool,
     noised_teacher, no_noise, small_student, idle_filters, smoothed_soft, unseen_pool, strong_statistics,
 )  # fmt: skip
 "What is looked at in each generation."

@@ -11,7 +11,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from ..tables import Flow
-from .rows import Line, generation_pieces, head_pieces, lines_of, plain_bars, title_of
+from .rows import BARS, Line, generation_pieces, head_pieces, lines_of, plain_bars, title_of
 
 COLUMN = 10
 "Cells of a row's label."
@@ -34,6 +34,7 @@ class Row:
             line.rstrip()
             for mark, style in MARKS.items():
                 line.highlight_words([f"{mark} "], style)
+            line.highlight_regex(f"[{BARS}]+", "cyan")
             label = "" if number else self.label
             yield Text.assemble((f"{label:<{self.column}}", self.style), line)
 

@@ -197,6 +197,14 @@ def test_a_pool_that_is_never_seen_whole(said):
     assert said(TAUGHT, {"steps": 17}) == []
 
 
+def test_data_without_unlabeled_images(tiny):
+    recipe = tiny(TAUGHT)
+    whole = open_data(recipe)
+    data = Data(whole.classes, whole.labeled, None, test=whole.test)
+    only(warned(recipe, data), "`batch.unlabeled = 12`, but the data has no unlabeled images")
+    assert warned(tiny(), data) == []
+
+
 def test_more_validation_labels_than_training_labels(said):
     only(said(TAUGHT, {"data.validation": 40}), "40 labels are for validation and 10 for training")
     assert said(TAUGHT, {"data.validation": 10}) == []

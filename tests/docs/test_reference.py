@@ -7,7 +7,12 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import torch
+from rich.console import Console
 
+from sslkit.check.examine import examine
+from sslkit.check.tree import draw
+from sslkit.cli import COMMANDS
 from sslkit.hookspecs import SECTIONS, AnyHooks
 from sslkit.recipe import load, shipped
 from sslkit.recipe.documented import field_docs
@@ -102,5 +107,40 @@ def test_readme_overrides_are_accepted():
 
 def test_changelog_names_every_command():
     changelog = (ROOT / "CHANGELOG.md").read_text()
-    for command in ("run", "check", "study"):
-        assert f"`sslkit {command}`" in changelog
+    for command in COMMANDS:
+        assert f"`sslkit {command}" in changelog
+
+
+def test_readme_lists_every_command_as_the_code_does():
+    text = (ROOT / "README.md").read_text()
+    assert GENERATE.inserted(text, "commands", GENERATE.commands_table()) == text, "run `python docs/generate.py`"
+
+
+def measured_out(text):
+    """A tree's lines without what a machine measures: times, losses' values and gradients."""
+    text = re.sub(r"(about (\d+ (h|min|s) ?)+|under 1 s)", "#", text)
+    number = r"-?[\d.]+(e-?\d+)?"
+    return re.sub(rf"(value|gradient) {number}( to {number})?", r"\1 #", text).replace("·", " ").split()
+
+
+def test_readme_shows_the_tree_of_the_default_recipe_as_check_draws_it(capsys):
+    shown = next(block for block in blocks("text") if "generation 0" in block)
+    Console(width=104, highlight=False).print(draw(examine(load("noisy_student"), torch.device("cpu"))))
+    drawn = capsys.readouterr().out
+    bare = [re.sub(r"[│├└─]", " ", text) for text in (shown, drawn)]
+    assert measured_out(bare[0]) == measured_out(bare[1]), "run `python docs/picture.py runs/noisy_student`"
+
+
+@pytest.mark.parametrize("picture", ["check.svg", "live.svg", "run.svg"])
+def test_readme_shows_every_picture(picture):
+    assert f"(docs/{picture})" in (ROOT / "README.md").read_text()
+    text = (ROOT / "docs" / picture).read_text()
+    assert "<svg" in text and "noisy_student" in text
+
+
+def test_readme_recipe_of_own_images_loads(tmp_path):
+    own = next(block for block in blocks("toml") if "image_folder" in block)
+    (tmp_path / "photos.toml").write_text(own)
+    recipe = load(tmp_path / "photos.toml")
+    assert recipe.generations[0].model_size == 96
+    assert [e.use for e in recipe.generations[0].entries() if e.section == "data"] == ["image_folder"]
