@@ -26,8 +26,8 @@ def baseline_of(recipe: Recipe) -> Recipe:
     labeled = {name for name, view in draft.views.items() if view.stream == "labeled"}
     kept = _kept(draft, labeled)
     if not any("loss" in plugin.hooks for plugin in draft.enabled if plugin.name in kept):
-        raise RecipeError(f"{recipe.name}: no loss is on the labeled stream, so there is no supervised baseline\n"
-                          "  set `baseline = false`")  # fmt: skip
+        raise RecipeError(f"{recipe.name}: `baseline = true`, but no loss is on the labeled stream, so there is no "
+                          "supervised baseline\n  set `baseline = false`")  # fmt: skip
     table = {key: value for key, value in draft.resolved.items() if key not in ("step", "pass")}
     for section in ("noise", "labeler", "loss", "schedule"):
         if section in table:

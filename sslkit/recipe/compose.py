@@ -40,7 +40,12 @@ def load(
     if recipe.settings.baseline:
         from .baseline import baseline_of  # which builds recipes itself
 
-        baseline_of(recipe)  # that there is none must be known before hours of training, not after
+        try:
+            baseline_of(recipe)  # that there is none must be known before hours of training, not after
+        except RecipeError as error:
+            lines = str(error).removeprefix(f"{recipe.name}: ").splitlines()
+            problems.add(table.where("baseline"), *map(str.strip, lines))
+            problems.raise_any()
     return recipe
 
 

@@ -179,7 +179,7 @@ def gently(table, chance):
     value = table[key]
     if isinstance(value, bool):
         table[key] = not value
-    elif isinstance(value, (int, float)):
+    elif isinstance(value, (int, float)) and abs(value) < 2**53:
         table[key] = chance.choice([value, value + 1, value * 2, value / 2, 1, 0.5])
     elif isinstance(value, list):
         chance.shuffle(value)
