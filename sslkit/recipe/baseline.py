@@ -31,7 +31,7 @@ def baseline_of(recipe: Recipe) -> Recipe:
     table = {key: value for key, value in draft.resolved.items() if key not in ("step", "pass")}
     for section in ("noise", "labeler", "loss", "schedule"):
         if section in table:
-            table[section] = [_with_on(item, kept[item["name"]]) for item in table[section] if item["name"] in kept]
+            table[section] = [_with_on(item, kept[item["name"]]) for item in table[section] if item.get("name") in kept]
     averaged = any("average" in plugin.hooks for plugin in draft.enabled if plugin.name in kept)
     table["pass"] = _passes(draft, labeled, ("student", "average") if averaged else ("student",))
     table["views"] = {name: view for name, view in table.get("views", {}).items() if name in labeled}

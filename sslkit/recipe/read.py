@@ -20,7 +20,7 @@ from .text import decoded
 LARGEST = 1 << 20  # bytes: a recipe is read by people; data belongs into files of its own
 LONGEST_LINE = 20_000  # characters: nobody reads a longer one
 LONGEST_PATH = 200  # characters of a path that are shown
-MOST_PARTS = 64  # of a dotted key: tomllib's time and memory grow with the square of their number
+MOST_PARTS = 40  # of a dotted key: tomllib's time and memory grow with the square of their number
 PART = r"""(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+"""
 CHAIN = re.compile(rf"""(?<![\w"'-]){PART}(?:\.[ \t]*+{PART}){{{MOST_PARTS}}}""")
 "A dotted key of more parts."

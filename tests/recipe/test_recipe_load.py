@@ -140,6 +140,9 @@ def test_a_disabled_plugin_need_not_be_importable(kitchen):
     path = kitchen.spoiled("tracker = []\n", "")
     path.write_text(path.read_text() + text)
     assert load(path).table["tracker"][0]["url"] == "x"
+    noise = '[[noise]]\nuse = "./absent.py:Fog"\nenabled = false\n'
+    recipe = load(kitchen.more(noise))
+    assert "fog" not in [entry.name for entry in baseline_of(recipe).generations[0].entries()]
 
 
 def test_a_model_plugin(kitchen):
