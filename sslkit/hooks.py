@@ -1,7 +1,8 @@
 """One typed method per hook: calls plugins in the recipe's order, checks what they answer, names the one at fault.
 
-Nothing else sees pluggy. It registers, validates names and signatures and knows who implements what; the calls are
-made here, because each plugin gets randomness of its own and an error must name its plugin.
+Nothing else sees pluggy, but for its manager in `sslkit.manager`. It registers, validates names and signatures and knows
+who implements what; the calls are made here, because each plugin gets randomness of its own and an error must name its
+plugin.
 """
 
 # mypy: disable-error-code="no-any-return"
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 
 from .answers import Call, check_alike, check_targets, checked, measured
 from .errors import RecipeError, SslkitError, told
-from .hookspecs import SECTIONS, AnyHooks
+from .manager import Manager
 from .recipe.model import Entry
 from .types import (
     Batch,
@@ -52,9 +53,7 @@ class Hooks:
     def __init__(self, entries: Sequence[Entry]) -> None:
         self.entries = list(entries)
         self._base: dict[tuple[str, str], float] = {}
-        manager = pluggy.PluginManager("sslkit")
-        for spec in (AnyHooks, *SECTIONS.values()):
-            manager.add_hookspecs(spec)
+        manager = Manager()
         by_name = {entry.name: entry for entry in self.entries}
         try:
             for entry in self.entries:

@@ -6,6 +6,7 @@ are known in seconds, on any machine.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -98,13 +99,17 @@ def size_of(tensors: Iterable[Tensor]) -> int:
 
 
 def optimizer_bytes(optimizer: torch.optim.Optimizer) -> int:
-    """What an optimizer keeps of each parameter, found by a step down gradients of 0."""
-    for group in optimizer.param_groups:
+    """What an optimizer keeps of each parameter, found by a step down gradients of 0; alike ones are tried once."""
+    first: dict[tuple[int, torch.Size], nn.Parameter] = {}
+    alike: Counter[tuple[int, torch.Size]] = Counter()
+    for number, group in enumerate(optimizer.param_groups):
         for parameter in group["params"]:
-            parameter.grad = torch.zeros_like(parameter)
+            kind = (number, parameter.shape)
+            alike[kind] += 1
+            first.setdefault(kind, parameter).grad = torch.zeros_like(first[kind])
     optimizer.step()
-    kept = [value for state in optimizer.state.values() for value in state.values() if isinstance(value, Tensor)]
-    return size_of(kept)
+    kept = {kind: [v for v in optimizer.state[one].values() if isinstance(v, Tensor)] for kind, one in first.items()}
+    return sum(size_of(kept[kind]) * count for kind, count in alike.items())
 
 
 def saved_bytes(network: Network, channels: int) -> float:
