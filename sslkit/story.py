@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from .types import Event
 
 
+BESIDE = ("rehearsal", "end", "failure", "baseline", "warning")
+"Events that are told from outside the loop, and do not say where it is."
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a run is: the part of a progress that can be told again without torch."""
@@ -47,7 +51,7 @@ class Story:
 
     def hear(self, event: Event | Told) -> None:
         """Take in one event."""
-        if event.kind not in ("rehearsal", "end", "failure", "baseline", "warning"):  # these are told from outside the loop
+        if event.kind not in BESIDE:
             self._place(event)
         values = event.values
         if event.kind == "start":

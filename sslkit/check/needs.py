@@ -106,7 +106,8 @@ def optimizer_bytes(optimizer: torch.optim.Optimizer) -> int:
         for parameter in group["params"]:
             kind = (number, parameter.shape)
             alike[kind] += 1
-            first.setdefault(kind, parameter).grad = torch.zeros_like(first[kind])
+            if kind not in first:
+                first[kind], parameter.grad = parameter, torch.zeros_like(parameter)
     optimizer.step()
     kept = {kind: [v for v in optimizer.state[one].values() if isinstance(v, Tensor)] for kind, one in first.items()}
     return sum(size_of(kept[kind]) * count for kind, count in alike.items())
