@@ -14,9 +14,9 @@ from ..errors import RecipeError
 from ..hookspecs import SECTIONS, AnyHooks, hooks_of
 from ..recipe import fields
 from ..recipe.documented import doc_of, field_docs
+from ..recipe.installed import wrong_with
 from ..recipe.message import did_you_mean, sentence
 from ..recipe.traits import TRAITS, trait
-from .plugins import wrong_with
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from .. import registry
 from ..errors import RecipeError
 from ..hookspecs import SECTIONS
-from ..recipe.documented import doc_at, doc_of
+from ..recipe.documented import doc_at, doc_of, summary
 from ..recipe.message import did_you_mean
 from ..registry import Available
 
@@ -53,21 +53,9 @@ def _help(one: Available, rivals: bool) -> tuple[str, str]:
         cls = registry.find(one.section, one.name, Path())
     except RecipeError as error:
         return "", "; ".join(str(error).splitlines())
+    from ..recipe.installed import wrong_with  # with pydantic: not for a list of sslkit's own
+
     return doc_of(cls), "; ".join(wrong_with(one.section, cls))
-
-
-def wrong_with(section: str, cls: type) -> list[str]:
-    """Why a recipe would refuse a class: what, then what would be right. Nothing: empty."""
-    from ..recipe.implementations import faults
-    from ..recipe.traits import trait_faults
-    from ..recipe.validate import usable
-
-    return usable(cls) or faults(section, cls) or trait_faults(cls)
-
-
-def summary(doc: str) -> str:
-    """A docstring's first paragraph, in one line."""
-    return " ".join(doc.strip().partition("\n\n")[0].split())
 
 
 def strays() -> list[str]:

@@ -10,7 +10,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import to_jsonable_python
 
 from . import fields
-from .documented import doc_of, field_docs
+from .documented import doc_of, field_docs, summary
 from .validate import adapter
 
 Schema = dict[str, Any]
@@ -31,8 +31,8 @@ def table_schema(cls: type) -> Schema:
 
 
 def help_of(cls: type) -> str:
-    """The first paragraph of a class's docstring, in one line."""
-    return " ".join(doc_of(cls).partition("\n\n")[0].split())
+    """What a class is, in one line."""
+    return summary(doc_of(cls))
 
 
 class Draft7(GenerateJsonSchema):

@@ -28,6 +28,11 @@ def doc_of(cls: type) -> str:
     return "" if text.startswith(f"{cls.__name__}(") else text
 
 
+def summary(doc: str) -> str:
+    """A docstring's first paragraph, in one line."""
+    return " ".join(doc.strip().partition("\n\n")[0].split())
+
+
 @cache
 def _own_docs(cls: type) -> dict[str, str]:
     docs: dict[str, str] = {}

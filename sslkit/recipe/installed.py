@@ -56,10 +56,16 @@ def _class(section: str, name: str) -> tuple[type | None, list[str]]:
         cls = registry.find(section, name, Path())
     except RecipeError as error:
         return None, str(error).splitlines()
-    try:
-        wrong = usable(cls) or faults(section, cls) or trait_faults(cls)
-        if not wrong:
-            table_schema(cls)  # makes its defaults
-    except Exception as error:  # of a class's own code
-        wrong = [raised(cls, error)]
+    wrong = wrong_with(section, cls)
     return (None, wrong) if wrong else (cls, [])
+
+
+def wrong_with(section: str, cls: type) -> list[str]:
+    """Why a recipe would refuse a class: what, then what would be right. Nothing: empty."""
+    try:
+        if wrong := usable(cls) or faults(section, cls) or trait_faults(cls):
+            return wrong
+        table_schema(cls)  # makes its defaults
+    except Exception as error:  # of a class's own code
+        return [raised(cls, error)]
+    return []

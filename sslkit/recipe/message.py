@@ -105,7 +105,9 @@ def counted(number: int, noun: str) -> str:
 
 def shown(value: Any) -> str:
     """A value as TOML writes it, shortened."""
-    if isinstance(value, dict):
+    if value == {}:
+        text = "{}"
+    elif isinstance(value, dict):
         text = "{ " + ", ".join(f"{key} = {shown(item)}" for key, item in list(value.items())[:9]) + " }"
     elif isinstance(value, list):
         text = "[" + ", ".join(shown(item) for item in value[:9]) + (", ..." if len(value) > 9 else "") + "]"

@@ -15,11 +15,11 @@ from ..errors import RecipeError
 from .compose import reopened
 from .draft import Draft
 from .merge import anchor, merge
-from .message import Problems, did_you_mean, listed, sentence, shown
+from .message import Problems, did_you_mean, listed, sentence
 from .model import Entry, Recipe
 from .overrides import apply
 from .places import Place, Source, Table
-from .read import PACKAGE, check_values, read
+from .read import PACKAGE, check_values, find_file, read
 from .resolve import resolve
 
 STANDARD = "standard"
@@ -102,7 +102,7 @@ def _parts(draft: Draft) -> Parts:
 
 def metric_set(name: str | Path, problems: Problems) -> Table:
     """A file's `[[metric]]` tables, or those of the shipped set of that name."""
-    label, path = _locate(name)
+    label, path = find_file(name, "set of metrics", metric_sets())
     table = read(label, path)
     check_values(table, table.place, problems, table)
     if others := [key for key in table if key != "metric"]:
@@ -113,20 +113,3 @@ def metric_set(name: str | Path, problems: Problems) -> Table:
     elif not table.get("metric"):
         problems.add(table.place, "there is no `[[metric]]` table")
     return anchor(table.only("metric"), table.place.source)
-
-
-def _locate(name: str | Path) -> tuple[str, Path]:
-    """How messages name a set, and its file."""
-    path, known = Path(name), metric_sets()
-    try:
-        if path.is_file():
-            return str(path), path
-        if str(name) in known:
-            return str(name), known[str(name)]
-        if path.exists():
-            raise RecipeError(f"{path}: is no regular file; a set of metrics is a TOML file")
-    except (OSError, ValueError) as error:  # a name that no file system takes
-        raise RecipeError(f"{shown(str(name))}: cannot be read: {error}") from error
-    beside = [other.name for other in sorted(path.parent.glob("*.toml"))] if path.parent.is_dir() else []
-    hint = did_you_mean(path.name, beside) or did_you_mean(path.stem, known)
-    raise RecipeError(f"{path}: no such set of metrics\n  " + sentence(f"shipped sets: {listed(known)}.", hint))

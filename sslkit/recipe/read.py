@@ -6,6 +6,7 @@ import datetime
 import math
 import re
 import tomllib
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 DEEPEST = 32  # tables within tables, recipes that extend one another
 NESTS = (dict, list, tuple)
 PACKAGE = "sslkit_recipes"
+PLURAL = {"recipe": "recipes", "study": "studies", "set of metrics": "sets of metrics"}
 MARKS = {"recipe": {"extends", "steps", "loss"}, "study": {"base", "variant"}}
 "Keys that only one kind of file has."
 
@@ -44,26 +46,30 @@ def shipped() -> dict[str, Path]:
 
 def locate(name: str | Path, folder: Path | None = None) -> tuple[str, Path]:
     """How messages name a recipe, and its file: a path (from `folder`), or the name of a shipped one."""
+    return find_file(name, "recipe", shipped(), folder)
+
+
+def find_file(name: str | Path, what: str, known: Mapping[str, Path], folder: Path | None = None) -> tuple[str, Path]:
+    """How messages name a TOML file, and its path: one that is given (from `folder`), or a `known` one by its name."""
     path = Path(name) if folder is None else folder / name
     said = shortened_path(path)
     try:
         if path.is_file():
             return _label(path), path
-        known = shipped()
-        if isinstance(name, str) and name in known:
+        if str(name) in known and isinstance(name, str):
             return name, known[name]
         if path.exists() and str(name):
-            raise RecipeError(f"{said}: {kind(path.stat().st_mode)}; a recipe is a TOML file")
-    except (OSError, ValueError) as error:
+            raise RecipeError(f"{said}: {kind(path.stat().st_mode)}; a {what} is a TOML file")
+    except (OSError, ValueError) as error:  # a name that no file system takes
         raise RecipeError(f"{said}: cannot be read: {why(error)}") from error
     if str(name) == "-":
-        raise RecipeError("-: a recipe is a file, which its relative paths start from; standard input is not read\n"
+        raise RecipeError(f"-: a {what} is a file, which its relative paths start from; standard input is not read\n"
                           "  save it, and give its path")  # fmt: skip
     if path.is_symlink():
         raise RecipeError(f"{said}: is a link that leads nowhere")
     hint = did_you_mean(path.name, beside(path, "*.toml")) or did_you_mean(path.stem, known)
-    raise RecipeError(f"{said if str(name) else '(no name)'}: no such recipe\n  "
-                      + sentence(f"shipped recipes: {listed(known)}.", hint))  # fmt: skip
+    raise RecipeError(f"{said if str(name) else '(no name)'}: no such {what}\n  "
+                      + sentence(f"shipped {PLURAL[what]}: {listed(known)}.", hint))  # fmt: skip
 
 
 def shortened_path(path: Path) -> str:

@@ -14,10 +14,10 @@ from annotated_types import Ge, Gt, MinLen
 from ..errors import RecipeError
 from ..recipe import load, with_overrides
 from ..recipe.fields import hints
-from ..recipe.message import Problems, did_you_mean, listed, sentence, shown
+from ..recipe.message import Problems, listed, shown
 from ..recipe.model import Recipe
 from ..recipe.places import Place, Table
-from ..recipe.read import PACKAGE, check_values, locate, read, refuse_other
+from ..recipe.read import PACKAGE, check_values, find_file, locate, read, refuse_other
 from ..recipe.validate import validate
 from ..registry import FILE
 from .seeds import TAKES, parse_seeds
@@ -98,7 +98,7 @@ def load_study(source: str | Path, seeds: Sequence[int] | None = None) -> Study:
 
     Raises `RecipeError` that lists everything that is wrong, each with its place and what would be right.
     """
-    label, path = _locate(source)
+    label, path = find_file(source, "study", shipped_studies())
     table, problems = read(label, path), Problems()
     refuse_other("study", label, table)
     check_values(table, table.place, problems)
@@ -121,23 +121,6 @@ def _laid_on(cls: type[T], table: Table, label: str, problems: Problems, others:
         sound = [key for key in table if key in hints(known) and not problems.at(table.where(key))]
         found = validate(cls, table.only(*sound), label, Problems())
     return found
-
-
-def _locate(source: str | Path) -> tuple[str, Path]:
-    """How messages name the study, and its file."""
-    path, known = Path(source), shipped_studies()
-    try:
-        if path.is_file():
-            return str(path), path
-        if str(source) in known:
-            return str(source), known[str(source)]
-        if path.exists():
-            raise RecipeError(f"{path}: is no regular file; a study is a TOML file")
-    except (OSError, ValueError) as error:  # a name that no file system takes
-        raise RecipeError(f"{str(source)[:200]!r}: cannot be read: {error}") from error
-    beside = [other.name for other in sorted(path.parent.glob("*.toml"))] if path.parent.is_dir() else []
-    hint = did_you_mean(path.name, beside) or did_you_mean(path.stem, known)
-    raise RecipeError(f"{path}: no such study\n  " + sentence(f"shipped studies: {listed(known)}.", hint))
 
 
 def _variant_tables(table: Table, problems: Problems) -> list[tuple[VariantTable, Table]]:

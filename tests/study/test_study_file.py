@@ -150,7 +150,7 @@ def test_a_broken_base_says_where_it_is_broken(write):
 @pytest.mark.parametrize(
     ("name", "words"),
     [("mien.toml", "Did you mean `mine.toml`?"), ("noisy_studnet", "Did you mean `noisy_student`?"),
-     (".", "no regular file"), ("x" * 5000, "cannot be read")],
+     (".", "is a folder; a study is a TOML file"), ("x" * 5000, "cannot be read")],
 )  # fmt: skip
 def test_no_such_study(write, name, words):
     write()
