@@ -49,6 +49,12 @@ SHRUNK = {
 "Overrides that make a shipped recipe small."
 
 
+@pytest.fixture(scope="session")
+def tiny_text():
+    """The recipe that `write_recipe` lays others on."""
+    return TINY
+
+
 @pytest.fixture
 def write_recipe(tmp_path):
     """`write_recipe(text, plugins)`: a recipe file that says `text` on top of TINY, with `plugins.py` beside it."""

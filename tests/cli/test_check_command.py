@@ -5,10 +5,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 from rich.cells import cell_len
 
 from sslkit import cli
+from sslkit.check.examine import examine
+from sslkit.commands.check import show
+from sslkit.recipe import load
 
 SMALL = {
     "data.labels_per_class": 1, "data.validation": 0, "data.test": 1600, "model.size": 16, "batch.labeled": 6,
@@ -209,12 +213,25 @@ def test_the_composition_is_printed(check):
     assert FIRST.strip() in numberless(done.stdout) and BRANCH.strip() in numberless(done.stdout)
 
 
-@pytest.mark.parametrize("width", [60, 80, 120])
-def test_nothing_is_cut_or_broken_at_any_width(width, check):
-    wide, done = check(WHOLE, width=1000), check(WHOLE, width=width)
-    lines = done.stdout.splitlines()
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, tiny_text):
+    """What is found out of WHOLE."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "tiny.toml").write_text(tiny_text)
+    (folder / "recipe.toml").write_text(f'extends = "tiny.toml"\n{WHOLE}')
+    return examine(load(folder / "recipe.toml"), torch.device("cpu"))
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_nothing_is_cut_or_broken_at_any_width(width, whole, monkeypatch, capsys):
+    texts = []
+    for columns in (1000, width):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        show(whole)
+        texts.append(capsys.readouterr().out)
+    lines = texts[1].splitlines()
     assert all(cell_len(line) <= width and line == line.rstrip() for line in lines)
-    words = [re.sub(r"[·│├└─]", " ", timeless(text)).split() for text in (wide.stdout, done.stdout)]
+    words = [re.sub(r"[·│├└─]", " ", text).split() for text in texts]
     assert words[0] == words[1]
     # What a row goes on with stands in its own column.
     end = next(number for number, line in enumerate(lines) if line.startswith("note:"))

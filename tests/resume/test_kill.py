@@ -25,11 +25,6 @@ def test_killed_at_critical_points(trial, name):
     run.finish()
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_killed_at_random_moments(trial, name):
-    random_kills(trial(name), random.Random(name), 2)
-
-
 @pytest.mark.parametrize("name", ["pool", "twin"])
 def test_killed_in_half_precision(trial, name):
     run = trial(name, precision="bfloat16")
