@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .distributed import global_mean
     from .errors import MissingData, SslkitError
     from .folder import Run
-    from .measuring import Evaluation, evaluate
+    from .measuring.evaluate import Evaluation, evaluate
     from .runs import run
     from .types import (
         Batch,
@@ -38,7 +38,7 @@ _HOMES = {
     "distributed": ["global_mean"],
     "errors": ["MissingData", "SslkitError"],
     "folder": ["Run"],
-    "measuring": ["Evaluation", "evaluate"],
+    "measuring.evaluate": ["Evaluation", "evaluate"],
     "runs": ["run"],
     "types": [
         "Batch", "Classifier", "Data", "Event", "Facts", "Forward", "Image", "Images", "Keys", "Labeled", "LossTerm",

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from .errors import RunError
-from .room import full, is_full
+from .keeping.room import full, is_full
 
 CHECKSUMS = "checksums.json"
 

@@ -15,16 +15,16 @@ from . import __version__
 from .artifacts import committed, create_folder, damage, save_tree, weights_digest, write_atomic
 from .checkpoint import Checkpoints
 from .errors import Interrupted, RunError
+from .keeping.lock import Lock
+from .keeping.room import patiently, save_checkpoint
 from .labels import load_labels
-from .lock import Lock
+from .measuring.weights import weights_of
 from .network import Network, build_network, without_weights
 from .recipe import dump, load
 from .recipe.model import Recipe
 from .recipe.tables import mixed
-from .room import patiently, save_checkpoint
 from .state import State, plugins_of
 from .types import Facts, Targets
-from .weights import weights_of
 
 if TYPE_CHECKING:
     from .session import Session

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from .errors import RunError
-from .pauses import Stopwatch
-from .room import seconds_lost
+from .keeping.pauses import Stopwatch
+from .keeping.room import seconds_lost
 from .state import State
 from .types import LossTerm, Step
 

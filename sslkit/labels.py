@@ -15,7 +15,7 @@ from .artifacts import committed, damage, load_tree, save_tree
 from .classifier import chunks
 from .errors import RunError
 from .forward import LabelForward
-from .room import patiently
+from .keeping.room import patiently
 from .state import State
 from .streams import make_batch, make_view
 from .types import Data, Progress, Step, Targets

@@ -19,13 +19,13 @@ from .environment import choose_device, determinism, environment, stop_signals
 from .errors import Interrupted, RunError, SslkitError
 from .folder import RECIPE, Run, role_of
 from .hooks import Hooks
-from .measuring import trained
+from .keeping.pauses import noticed
+from .keeping.room import limit_here, patience
+from .measuring.evaluate import trained
 from .network import check_names, require_timm
-from .pauses import noticed
 from .recipe import baseline_of, load, with_overrides
 from .recipe.model import Recipe, hash_of
 from .recipe.tables import mixed
-from .room import limit_here, patience
 from .session import Session
 from .state import open_data
 from .types import Classifier, Data, Progress

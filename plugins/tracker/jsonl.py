@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sslkit import Event, SslkitError, hookimpl
-from sslkit.room import full, is_full, patiently
+from sslkit.keeping.room import full, is_full, patiently
 
 FILE = "metrics.jsonl"
 ELSEWHERE = {"start": ("folder", "resumed"), "end": ("folder", "summary")}

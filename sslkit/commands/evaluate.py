@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..run_folders import check_run
+from ..keeping.run_folders import check_run
 from .options import device_option, overrides
 
 if TYPE_CHECKING:
-    from ..measuring import Bench, Evaluation
+    from ..measuring.evaluate import Bench, Evaluation
 
 WORDS = {"average": "average weights", "student": "the student's own weights", "selected": "selected weights"}
 "Choices of `--weights`, and what they are called."
@@ -81,7 +81,7 @@ def evaluate(
     check_run(run)
     changes = overrides(settings)
 
-    from ..measuring import Bench  # with torch and timm: not before the command line is known to be sound
+    from ..measuring.evaluate import Bench  # with torch and timm: not before the command line is known to be sound
     from ..recipe.metrics import STANDARD
 
     with quiet(as_json):

@@ -76,7 +76,7 @@ def _to_resume(
     """The recipe and the run folder that `--resume` means: what stands after it may be either, or nothing."""
     if Path(resume).is_dir() and resume:
         return recipe, Path(resume)
-    from ..resume import find, names_recipe  # with pydantic
+    from ..keeping.resume import find, names_recipe  # with pydantic
 
     if resume and (recipe is not None or not names_recipe(resume)):
         return recipe, Path(resume)  # which is not there: the run says so

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from ..look import Look
     from ..screen import Output
+    from ..watching.look import Look
 
 EVERY = 1.0
 "Seconds between two looks."
@@ -31,10 +31,10 @@ def status(run: str | None, as_json: bool, watch: bool) -> None:
     only reads what the run writes anyway, so it may be called from another terminal, or another machine that sees the
     folder. It also says what would be lost if the run were killed now, and how to go on with one that has stopped.
     """
-    from ..look import Look
     from ..screen import Output
-    from ..standing import standing
     from ..tables import make_console
+    from ..watching.look import Look
+    from ..watching.standing import standing
 
     folder, others = _chosen(run)
     output, look = make_console(Output), Look(standing(folder))
@@ -51,7 +51,7 @@ def _chosen(name: str | None) -> tuple[Path, list[Path]]:
     """The run to look at, and others beside it."""
     from ..errors import RunError
     from ..recipe.message import did_you_mean
-    from ..standing import PLACE, RECIPE, newest_first, runs_in, standing
+    from ..watching.standing import PLACE, RECIPE, newest_first, runs_in, standing
 
     if name is not None:
         for folder in (Path(name), PLACE / name):
@@ -75,8 +75,8 @@ def _list(output: Output, others: list[Path]) -> None:
     """Other runs, a line each."""
     from rich.text import Text
 
-    from ..look import Look
-    from ..standing import standing
+    from ..watching.look import Look
+    from ..watching.standing import standing
 
     if others:
         output.print()
@@ -114,8 +114,8 @@ def _print(line: str) -> str:
 
 def _looks(folder: Path) -> Iterator[Look]:
     """A look each second, the last one at the run's end."""
-    from ..look import Look
-    from ..standing import standing
+    from ..watching.look import Look
+    from ..watching.standing import standing
 
     while True:
         look = Look(standing(folder))

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RunError
+from ..keeping.run_folders import RECIPE, is_run, why_no_run
 from ..recipe.model import hash_of
-from ..run_folders import RECIPE, is_run, why_no_run
 from ..tables import is_number, taught
 
 DEEPEST = 4

@@ -14,9 +14,9 @@ from rich.text import Text
 from ..artifacts import write_atomic
 from ..environment import choose_device
 from ..errors import Interrupted, RunError
+from ..keeping.room import told_to
 from ..network import require_timm
 from ..recipe.message import did_you_mean, listed, sentence
-from ..room import told_to
 from ..tables import is_number
 from .children import Child, Failure, missing, plan, run_all
 from .file import Study, load_study

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from sslkit import pauses, room
 from sslkit.errors import DiskFull
 from sslkit.journal import Journal
+from sslkit.keeping import pauses, room
 from sslkit.types import LossTerm
 
 STEPS = 100

@@ -13,7 +13,7 @@ from sslkit import Progress, hookimpl
 from sslkit.artifacts import load_tree
 from sslkit.errors import RecipeError
 from sslkit.evaluation import make_classifier
-from sslkit.measuring import trained
+from sslkit.measuring.evaluate import trained
 from sslkit.recipe import load
 from sslkit.state import open_data
 from sslkit.streams import to_floats

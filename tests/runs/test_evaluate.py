@@ -12,7 +12,7 @@ from small import BASE, PLUGINS
 import sslkit
 from sslkit.errors import DataError, RunError, SslkitError
 from sslkit.folder import Run
-from sslkit.measuring import Bench
+from sslkit.measuring.evaluate import Bench
 from sslkit.state import open_data
 
 AVERAGED = """

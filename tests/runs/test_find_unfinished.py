@@ -12,7 +12,7 @@ from test_lock import until
 import sslkit
 from sslkit.errors import RunError
 from sslkit.folder import Run
-from sslkit.lock import holder
+from sslkit.keeping.lock import holder
 
 
 @pytest.fixture(autouse=True)

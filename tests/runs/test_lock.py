@@ -12,10 +12,10 @@ import pytest
 from harness import fork, in_child, wait, watched
 
 import sslkit
-from sslkit import lock
 from sslkit.errors import Held, RunError
 from sslkit.folder import Run
-from sslkit.lock import Lock, holder
+from sslkit.keeping import lock
+from sslkit.keeping.lock import Lock, holder
 from sslkit.study.conduct import conduct
 
 

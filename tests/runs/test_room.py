@@ -17,9 +17,9 @@ from harness import watched
 from safetensors import SafetensorError
 
 import sslkit
-from sslkit import room
 from sslkit.errors import DiskFull, Interrupted, RunError
 from sslkit.folder import Run
+from sslkit.keeping import room
 from sslkit_plugins.tracker import jsonl
 
 TELLS = 'tracker = [{ use = "jsonl" }, { use = "console" }]\n'

@@ -15,10 +15,10 @@ from harness import fork, wait, watched
 from test_lock import until
 
 import sslkit
-from sslkit import replay, standing
 from sslkit.commands import status
 from sslkit.errors import RunError
-from sslkit.lock import Lock, holder
+from sslkit.keeping.lock import Lock, holder
+from sslkit.watching import replay, standing
 
 LOG = 'tracker = [{ use = "jsonl" }]\n'
 

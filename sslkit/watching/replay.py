@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..story import Place, Story, Told
+from ..tables import is_number
 from .standing import METRICS, RECIPE, SUMMARY, Standing, ago, read_json
-from .story import Place, Story, Told
-from .tables import is_number
 
 TAIL, HEAD = 1 << 18, 1 << 16
 "Bytes read from the end of a log, however long it is, and from its beginning."

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from .lock import FILE as LOCK
-from .lock import Holder, holder
+from ..keeping.lock import FILE as LOCK
+from ..keeping.lock import Holder, holder
 
 RECIPE, SUMMARY, METRICS, CHECKPOINTS = "recipe.toml", "summary.json", "metrics.jsonl", "checkpoints"
 PLACE = Path("runs")

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TypeVar
 
-from .errors import DiskFull, Interrupted, SslkitError
+from ..errors import DiskFull, Interrupted, SslkitError
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
 SAYS_FULL = re.compile(r"No space left|StorageFull|[Qq]uota exceeded|QuotaExceeded")

@@ -12,20 +12,20 @@ from typing import Any
 
 import torch
 
-from .artifacts import damage
-from .classifier import NetworkClassifier
-from .environment import choose_device, determinism, fingerprint
-from .errors import RunError, SslkitError
+from ..artifacts import damage
+from ..classifier import NetworkClassifier
+from ..environment import choose_device, determinism, fingerprint
+from ..errors import RunError, SslkitError
+from ..folder import ENVIRONMENT, Run, facts_from
+from ..hooks import Hooks
+from ..loader import ViewMaker
+from ..network import require_timm
+from ..recipe.message import counted, listed
+from ..recipe.metrics import STANDARD, parts_of
+from ..recipe.model import CLEAN, Generation, Recipe, hash_of
+from ..state import plugins_of
+from ..types import Classifier, Progress, Targets, ViewSpec
 from .fitting import check_fit, check_measurable, seen_in_training
-from .folder import ENVIRONMENT, Run, facts_from
-from .hooks import Hooks
-from .loader import ViewMaker
-from .network import require_timm
-from .recipe.message import counted, listed
-from .recipe.metrics import STANDARD, parts_of
-from .recipe.model import CLEAN, Generation, Recipe, hash_of
-from .state import plugins_of
-from .types import Classifier, Progress, Targets, ViewSpec
 from .weights import kept
 
 

@@ -7,10 +7,10 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from ..screen import Screen
+from ..tables import Flow, count, duration, results
 from .replay import Replay, replay
-from .screen import Screen
 from .standing import SUMMARY, Standing, ago, read_json
-from .tables import Flow, count, duration, results
 
 STYLES = {"running": "green", "finished": "green", "failed": "red", "killed": "red"}
 

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .errors import RunError, SslkitError
-from .recipe import load
-from .recipe.model import UNDECIDING, Recipe, hash_of
-from .recipe.read import locate
-from .recipe.tables import diff
-from .standing import PLACE, RECIPE, SUMMARY, Standing, newest_first, read_json, runs_in, standing
-from .tables import percent
+from ..errors import RunError, SslkitError
+from ..recipe import load
+from ..recipe.model import UNDECIDING, Recipe, hash_of
+from ..recipe.read import locate
+from ..recipe.tables import diff
+from ..tables import percent
+from ..watching.standing import PLACE, RECIPE, SUMMARY, Standing, newest_first, read_json, runs_in, standing
 
 TOLD = 6
 "Runs of a kind that are listed, and differences of one."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .errors import RunError
+from ..errors import RunError
 
 RECIPE = "recipe.toml"
 "What makes a folder a run's."

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .artifacts import load_tree
-from .errors import RunError
+from ..artifacts import load_tree
+from ..errors import RunError
 
 WEIGHTS = ("average", "student", "selected")
 "What a generation's artifact may keep. The student's own are always there."

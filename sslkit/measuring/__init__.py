@@ -1,0 +1,1 @@
+"""Finished models measured again: which weights, whether data fits, what metrics say."""
