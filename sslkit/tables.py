@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import math
 import re
 import sys
@@ -24,13 +25,26 @@ BRIEF = 24
 "Characters of a text that may stand among numbers."
 
 
+ALIKE = str.maketrans("·–✓✗±×▁▂▃▄▅▆▇█━╸╺─│├└┌┐┘┤┬┴┼", "-" * 2 + "+x~x" + "_.,-~+*#" + "=" * 3 + "-|" + "+" * 9)
+"What stands for a character where an encoding has no such one: as wide, and as plain as can be."
+
+
+def alike(error: UnicodeError) -> tuple[str, int]:
+    """An encoder's error handler: characters that look alike, a question mark for those that have none."""
+    assert isinstance(error, UnicodeEncodeError)
+    text = error.object[error.start : error.end].translate(ALIKE)
+    return "".join(letter if letter.isascii() else "?" for letter in text), error.end
+
+
+codecs.register_error("sslkit.alike", alike)
+
 C = TypeVar("C", bound=Console)
 
 
 def make_console(kind: type[C]) -> C:
-    """A console on today's stdout. A character that its encoding lacks becomes a question mark, not an error."""
+    """A console on today's stdout. A character that its encoding lacks becomes one that is like it, not an error."""
     if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="replace")
+        sys.stdout.reconfigure(errors="sslkit.alike")
     return kind(highlight=False, markup=False, emoji=False)
 
 

@@ -92,7 +92,7 @@ class Digits:
 
     def _notes(self, labeled: int, unlabeled: int) -> tuple[str, ...]:
         notes = [
-            f"{labeled} labels, {self.labels_per_class} of each class; the classes of {unlabeled} images are hidden"
+            f"{labeled} labels, {self.labels_per_class} of each class; the classes of {unlabeled:,} images are hidden"
         ]
         if self.validation:
             notes.append(

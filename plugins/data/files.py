@@ -35,5 +35,6 @@ class Files:
             reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or repr(error)
             raise DataError(
                 f"{self.where}: the image {shown(str(path))} ({self.split} split) cannot be read: {reason}. Put a "
-                "readable copy in its place, and a run that was begun goes on; with an image less its data were others"
+                "readable copy in its place, and a run that was begun goes on. Without the image the data would be other data, "
+                "and need a new run"
             ) from error

@@ -56,7 +56,7 @@ class ImageFolder:
         layout = Layout(WHERE, str(self.root), self._named(), self.classes)
         classes, found = labeled(layout)
         if self.classes not in (0, len(classes)):
-            raise layout.error(f"classes = {self.classes}, but {layout.name('labeled')} has {len(classes)} folders")
+            raise layout.error(f"classes = {self.classes:,}, but {layout.name('labeled')} has {len(classes)} folders")
         first, last = self._shares(layout, classes, found)
         rows = draw(found.truth, first, last, lambda k: progress.numpy(f"class/{classes[k]}"))
         origins = Origins(

@@ -90,8 +90,8 @@ class Layout:
             for key, name in self.named.items()
         )
         return MissingData(
-            f"{self.where}: there is no folder {shown(self.root)} (`root`, from the recipe's folder). Expected are "
-            f"images as {wanted}{near(root.name, folders_in(root.parent))}",
+            f"{self.where}: there is no folder {shown(self.root)} (`root`, from the recipe's folder; on the command line, "
+            f"--set data.root=PATH). Expected are images as {wanted}{near(root.name, folders_in(root.parent))}",
             self.classes or None,
         )
 

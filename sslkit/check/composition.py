@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
+
+import numpy as np
 
 from ..forward import plan_passes
+from ..hooks import Hooks
 from ..hookspecs import hooks_of
 from ..recipe.baseline import TEACHING
 from ..recipe.draft import TIMINGS
 from ..recipe.model import CLEAN, Entry, Generation, PassTable
+from ..types import ViewSpec
 from .seen import GenerationProbe
 
+TRIED, SIDE = 16, 64
+"Images, and pixels on a side, on which it is tried whether noise does anything."
 IMAGE_HOOKS = ("image_transforms", "perturb_batch")
 
 
@@ -50,6 +57,37 @@ class Composition:
     def in_model(self) -> list[Entry]:
         """Noise in the student itself."""
         return [entry for entry in self.implementing("model_kwargs") if entry.section == "noise"]
+
+    @cached_property
+    def acting_in_model(self) -> list[Entry]:
+        """Noise in the student that does anything: a rate of 0 drops nothing."""
+        return [entry for entry in self.in_model if any(Hooks([entry]).model_kwargs(self.cfg.index).values())]
+
+    def acting_on(self, view: str) -> list[Entry]:
+        """What perturbs a view's images, and changes any."""
+        return [entry for entry in self.on_view(view) if self._acts(entry, view)]
+
+    def _acts(self, entry: Entry, view: str) -> bool:
+        """Whether image transforms change noise; what acts on the device, or resizes, is taken at its word."""
+        if "perturb_batch" in hooks_of(entry.plugin):
+            return True
+        spec = ViewSpec(view, self.cfg.views[view].stream, min(self.seen.image_size, SIDE), 3)
+        made: Any = np.random.default_rng(0).integers(0, 256, (TRIED, spec.size, spec.size, 3), dtype=np.uint8)
+        keys = np.arange(TRIED, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        try:
+            transforms = [transform for _, transform in Hooks([entry]).image_transforms(spec)]
+            plain = not any(getattr(transform, "resizes", False) for transform in transforms)
+            return not plain or any(not np.array_equal(made, transform(made.copy(), keys)) for transform in transforms)
+        except Exception:  # what it raises is told where views are made
+            return True
+
+    def milder(self, view: str) -> str | None:
+        """A view of the same stream with some of a view's noise, and no other."""
+        noise = {entry.name for entry in self.acting_on(view)} if view != CLEAN else set()
+        for other in self.cfg.views:
+            if self.stream_of(other) == self.stream_of(view) and {e.name for e in self.acting_on(other)} < noise:
+                return other
+        return None
 
     # Passes -------------------------------------------------------------------------------------------------------
 

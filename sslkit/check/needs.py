@@ -6,18 +6,22 @@ are known in seconds, on any machine.
 
 from __future__ import annotations
 
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from ..ahead import AHEAD, BUDGET
 from ..checkpoint import KEPT
 from ..network import Network
+from ..recipe.model import Settings
 from ..types import Data
 
 ROWS = 2
@@ -40,6 +44,10 @@ class Needs:
     "What a step keeps for its backward pass."
     images: int
     "A step's views, as floats."
+    ahead: int
+    "Steps that workers have made ahead."
+    labeling: int
+    "Labeling or evaluating a chunk of images, weights included."
     model: int
     "On the disk: the finished generation's models."
     checkpoint: int
@@ -49,24 +57,26 @@ class Needs:
 
     @property
     def memory(self) -> int:
-        """What a training step takes, all together."""
-        return self.weights + self.gradients + self.optimizer + self.others + self.activations + self.images
+        """What training or labeling takes, whichever is more; Python and its libraries come on top."""
+        step = self.gradients + self.optimizer + self.activations + self.images
+        return self.weights + self.others + max(step, self.labeling) + self.ahead
 
 
 class Measured(Protocol):
     """What has such needs."""
 
     needs: Needs | None
+    teachers: dict[str, str]
 
 
 def needs_of(
     network: Network, optimizer: torch.optim.Optimizer, rows: dict[str, int], passed: int, copies: Sequence[Network],
-    *, precision: str, channels: int, pool: int, selects: bool, averaged: bool,
+    *, settings: Settings, channels: int, pool: int, selects: bool, averaged: bool,
 ) -> Needs:  # fmt: skip
     """What a generation takes. `rows`: of each view that is made; `passed`: rows that the student sees in a step;
     `copies`: average and teacher; `pool`: images whose labels are stored; `selects`: whether a best step is kept.
     """
-    weights, state = state_bytes(network), optimizer_bytes(optimizer)
+    weights, state, chunk = state_bytes(network), optimizer_bytes(optimizer), settings.label_batch
     pixels = channels * network.image_size**2
     # Raw weights, their average where one is kept, and the selected step's of what is evaluated.
     model = weights * (1 + averaged + selects)
@@ -75,8 +85,10 @@ def needs_of(
         gradients=size_of(p for p in network.parameters() if p.requires_grad),
         optimizer=state,
         others=sum(state_bytes(copy) for copy in copies),
-        activations=round(saved_bytes(network, channels) * passed * HALF[precision]),
+        activations=round(saved_bytes(network, channels) * passed * HALF[settings.precision]),
         images=sum(rows.values()) * pixels * 4,
+        ahead=min(BUDGET, (AHEAD + 1) * sum(rows.values()) * pixels * settings.workers),
+        labeling=round(passing_bytes(network, channels) * chunk * HALF[settings.precision]) + 5 * chunk * pixels,
         model=model,
         checkpoint=model + state,
         labels=pool * label_bytes(network.classes),
@@ -122,18 +134,66 @@ def saved_bytes(network: Network, channels: int) -> float:
         kept.setdefault(key_of(tensor), tensor)  # held, so that its key is not given to another
         return tensor
 
-    device = next(network.parameters()).device
-    images = torch.zeros(ROWS, channels, network.image_size, network.image_size, device=device)
-    images = images.to(memory_format=torch.channels_last)
     network.set_mode(noise=True, batch_norm="batch", write_stats=False)
     with saved_tensors_hooks(keep, lambda tensor: tensor), torch.enable_grad():
-        answer = network(images)  # noqa: F841 -- its graph holds what is counted
+        answer = network(blank(network, channels))  # noqa: F841 -- its graph holds what is counted
     return sum(t.untyped_storage().nbytes() for key, t in kept.items() if key not in own) / ROWS
+
+
+def passing_bytes(network: Network, channels: int) -> float:
+    """Bytes that one image's answer needs while it is made, at its worst moment, where nothing is kept for later."""
+    network.set_mode(noise=False, batch_norm="running", write_stats=False)
+    with torch.no_grad(), Living() as living:
+        network(blank(network, channels))
+    return float(living.most / ROWS)
+
+
+def blank(network: Network, channels: int) -> Tensor:
+    """Images that a model is tried on."""
+    device, side = next(network.parameters()).device, network.image_size
+    return torch.zeros(ROWS, channels, side, side, device=device).to(memory_format=torch.channels_last)
+
+
+class Living(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the bytes of tensors that are made inside, as long as they live."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.now = self.most = 0
+        self.known: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        answer = func(*args, **(kwargs or {}))
+        for tensor in answer if isinstance(answer, (tuple, list)) else [answer]:
+            if isinstance(tensor, Tensor):
+                self.born(tensor)
+        return answer
+
+    def born(self, tensor: Tensor) -> None:
+        """A tensor lies in new memory, or in some that is known."""
+        key, size = key_of(tensor), tensor.untyped_storage().nbytes()
+        if key not in self.known:
+            self.known.add(key)
+            self.now += size
+            self.most = max(self.most, self.now)
+        weakref.finalize(tensor, self.died, key, size)
+
+    def died(self, key: int, size: int) -> None:
+        """The first view of some memory is gone: what still looks at it is short-lived, too."""
+        if key in self.known:
+            self.known.discard(key)
+            self.now -= size
 
 
 def key_of(tensor: Tensor) -> int:
     """Which memory a tensor is a view of."""
     return int(tensor.untyped_storage()._cdata)
+
+
+def per_image(generations: Sequence[Measured], classes: int) -> int:
+    """Bytes of labels that each unlabeled image takes in a run, where it is not known how many there are."""
+    taught = sum("pool" in one.teachers for one in generations)
+    return taught * label_bytes(classes)
 
 
 def known(count: Callable[[], Needs]) -> Needs | None:

@@ -16,9 +16,11 @@ from ..recipe.places import Table, plain
 from ..types import Data, Facts, Progress
 from .clock import generation_seconds
 from .composition import Composition
-from .needs import disk
+from .needs import disk, per_image
 from .seen import GenerationProbe, Seconds
 
+MEMORY = ("weights", "gradients", "optimizer", "others", "activations", "images", "ahead", "labeling")
+"What takes memory, by its name in `Needs`."
 POINTS, FINE = 24, 40
 "Steps at which a schedule is shown, and how many times as many its extremes are looked for at, then step by step there."
 
@@ -45,6 +47,8 @@ def picture(
         "seconds": sum(lengths) + (steps * baseline.step if baseline else 0) if lengths else None,
         "memory": max(memory) if len(memory) == len(generations) else None,
         "disk": disk(found, recipe.settings.baseline),
+        "disk_per_unlabeled_image": per_image(found, len(facts.classes)) if data is None else 0,
+        "precision": recipe.settings.precision,
         "generations": generations,
     }
 
@@ -62,7 +66,7 @@ def of_generation(one: Composition, facts: Facts, data: Data | None) -> dict[str
     needs = seen.needs
     memory = None if needs is None else {
         "total": needs.memory,
-        **{name: getattr(needs, name) for name in ("weights", "gradients", "optimizer", "others", "activations", "images")},
+        **{name: getattr(needs, name) for name in MEMORY},
     }  # fmt: skip
     return {
         "generation": cfg.index,
@@ -182,6 +186,7 @@ def of_stream(one: Composition, stream: str, data: Data | None) -> dict[str, Any
     return {
         "name": stream,
         "rows": getattr(one.cfg.settings.batch, stream),
+        "mu": one.cfg.settings.batch.unlabeled / one.cfg.settings.batch.labeled if stream == "unlabeled" else None,
         "off": None if rows and (data is None or images is not None) else why_off(one, stream, data),
         "drawn": drawn,
         "times": drawn / len(images) if images is not None and len(images) else None,

@@ -133,7 +133,7 @@ def needs(
     pool = len(data.unlabeled) if data is not None and data.unlabeled is not None else 0
     return needs_of(
         network, optimizer, rows, sum(rows.get(v, 0) for p in one.plan if p.model == "student" for v in p.views), copies,
-        precision=cfg.settings.precision, channels=data.channels if data else 3,
+        settings=cfg.settings, channels=data.channels if data else 3,
         pool=pool if "pool" in one.timings else 0, selects=has_validation(data), averaged=averaged,
     )  # fmt: skip
 

@@ -15,7 +15,9 @@ TEACHER = {
     "previous": "by the generation before", "student": "by the student itself", "average": "by the student's average",
     "other": "by a teacher of their own", None: "no teacher yet",
 }  # fmt: skip
-BARS, PLAIN_BARS = "▁▂▃▄▅▆▇█", "_.,-~+*#"
+LEAST = 0.005
+"Share of all memory from which on a part of it is said."
+BARS = "▁▂▃▄▅▆▇█"
 
 
 class Line(NamedTuple):
@@ -42,8 +44,9 @@ def head_pieces(picture: dict[str, Any]) -> list[str]:
         f"{count(picture['steps'])} steps" + (f" in {generations} generations" if generations > 1 else ""),
         f"and {count(picture['baseline_steps'])} of a supervised baseline" if picture["baseline_steps"] else "",
         lasting(seconds) if seconds is not None else "",
-        f"{size(picture['memory'])} of memory" if picture["memory"] is not None else "",
-        f"{size(picture['disk'])} of disk" if picture["disk"] is not None else "",
+        f"{size(picture['memory'])} of memory beside Python's own" if picture["memory"] is not None else "",
+        disk_words(picture["disk"], picture["disk_per_unlabeled_image"]),
+        picture["precision"] if picture["precision"] != "float32" else "",
     ]
 
 
@@ -51,6 +54,15 @@ def title_of(same: Sequence[dict[str, Any]]) -> str:
     """`generation 0`, `generations 1-3`."""
     first, last = same[0]["generation"], same[-1]["generation"]
     return f"generation {first}" if first == last else f"generations {first}-{last}"
+
+
+def disk_words(number: int | None, each: int) -> str:
+    """The room that a run takes; of a pool that is not there, what each image of it takes."""
+    return (
+        ""
+        if number is None
+        else f"{size(number)} of disk" + (f" and {size(each)} for each unlabeled image" if each else "")
+    )
 
 
 def generation_pieces(same: Sequence[dict[str, Any]]) -> list[str]:
@@ -87,7 +99,7 @@ def lines_of(same: Sequence[dict[str, Any]]) -> list[Line]:
         ),
         *(Line("step", step_pieces(one)) for one in part["step"]),
         *([Line("metric", metric_pieces(part))] if part["metrics"] else []),
-        *([Line("memory", memory_pieces(most_memory(same)))] if part["memory"] else []),
+        *([memory_line(same)] if part["memory"] else []),
     ]
 
 
@@ -149,17 +161,16 @@ def bars(values: Sequence[float]) -> str:
     return "".join(BARS[min(7, max(0, math.ceil(abs(value) / top * 8) - 1))] for value in values)
 
 
-def plain_bars(text: str) -> str:
-    """Bars for an encoding that has none."""
-    return text.translate(str.maketrans(BARS, PLAIN_BARS))
-
-
 def stream_lines(streams: Sequence[dict[str, Any]]) -> Iterator[Line]:
     """Streams with their views; noise that another view has too is said there."""
     known: dict[str, str] = {}
     for one in streams:
         drawn = f"{count(one['drawn'])} in all" + (f", each {times(one['times'])}" if one["times"] else "")
-        pieces = (f"{one['name']}: {count(one['rows'])} images a step", f"off: {one['off']}" if one["off"] else drawn)
+        mu = f" (mu {one['mu']:g})" if one["mu"] else ""
+        pieces = (
+            f"{one['name']}: {count(one['rows'])} images a step{mu}",
+            f"off: {one['off']}" if one["off"] else drawn,
+        )
         yield Line("stream", pieces, tuple(view_line(view, known) for view in one["views"]))
 
 
@@ -197,8 +208,13 @@ def labels_line(same: Sequence[dict[str, Any]]) -> Line:
         WHEN[one["timing"]],
         TEACHER[one["teacher"]] + seen,
         chain(one["plugins"]),
-        f"filters keep {span(kept, 100)}% of an untrained teacher's" if kept else "",
+        kept_words(kept) if kept else "",
     ))  # fmt: skip
+
+
+def kept_words(shares: Sequence[float]) -> str:
+    """What filters keep of a teacher that has learned nothing: it is sure of nothing, too."""
+    return f"of an untrained teacher's labels filters keep {span(shares, 100)}%"
 
 
 def pass_pieces(table: dict[str, Any]) -> tuple[str, ...]:
@@ -259,16 +275,17 @@ def metric_pieces(part: dict[str, Any]) -> tuple[str, ...]:
     return (*map(plugin, part["metrics"]), f"every {count(every)} steps" if every else "at the end")
 
 
-def most_memory(same: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The largest of several generations' memory: a teacher may be larger than the one before it."""
-    return max((one["memory"] for one in same if one["memory"]), key=lambda memory: int(memory["total"]))
-
-
-def memory_pieces(memory: dict[str, Any]) -> tuple[str, ...]:
-    """What a training step takes, apart by what takes it."""
-    parts = {
-        "weights": memory["weights"], "gradients": memory["gradients"], "optimizer": memory["optimizer"],
-        "average + teacher": memory["others"], "activations": memory["activations"] + memory["images"],
-    }  # fmt: skip
-    said = [f"{name} {size(number)}" for name, number in parts.items() if number]
-    return f"{size(memory['total'])}: {', '.join(said[:3])}", ", ".join(said[3:])
+def memory_line(same: Sequence[dict[str, Any]]) -> Line:
+    """What training or labeling takes, apart by what takes it; of several generations, the most."""
+    known = [one["memory"] for one in same]
+    most = max(known, key=lambda memory: int(memory["total"]))
+    names = {
+        "others": "average + teacher",
+        "activations": "activations",
+        "images": "images",
+        "ahead": "views made ahead",
+    }
+    said = {name: number for name, number in most.items() if name != "total" and number >= LEAST * most["total"]}
+    parts = [f"{names.get(name, name)} {size(number)}" for name, number in said.items()]
+    upmost = "at most " if len({memory["total"] for memory in known}) > 1 else ""
+    return Line("memory", (f"{upmost}{size(most['total'])}: {', '.join(parts[:3])}", ", ".join(parts[3:])))

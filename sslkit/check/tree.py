@@ -11,7 +11,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from ..tables import Flow
-from .rows import BARS, Line, generation_pieces, head_pieces, lines_of, plain_bars, title_of
+from .rows import BARS, Line, generation_pieces, head_pieces, lines_of, title_of
 
 COLUMN = 10
 "Cells of a row's label."
@@ -28,8 +28,7 @@ class Row:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = max(NARROWEST, options.max_width - self.column)
-        pieces = [plain_bars(piece) if options.ascii_only else piece for piece in self.pieces]
-        lines = [part for line in Flow(pieces).lines(width) for part in Text(line).wrap(console, width)]
+        lines = [part for line in Flow(self.pieces).lines(width) for part in Text(line).wrap(console, width)]
         for number, line in enumerate(lines):
             line.rstrip()
             for mark, style in MARKS.items():

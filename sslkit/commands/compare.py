@@ -21,10 +21,11 @@ def compare(runs: tuple[Path, ...], as_json: bool) -> None:
     from ..comparison.groups import groups_of
     from ..comparison.members import members_of
     from ..comparison.notes import notes_of
+    from ..errors import RunError
 
     members = members_of(runs)
     if len(members) < 2:
-        raise click.UsageError(f"There is one run only: {members[0].folder}. Name another to compare it with.")
+        raise RunError(f"there is one run only, {members[0].folder}: name another to compare it with")
     groups = groups_of(members)
     notes = notes_of(members, groups)
     if as_json:

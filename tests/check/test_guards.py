@@ -102,7 +102,7 @@ def test_shipped_recipes_are_warned_of_their_many_validation_labels_alone(name):
 
 def test_a_teacher_that_labels_with_noise(said):
     noised = '[[pass]]\nmodel = "teacher"\nviews = ["clean"]\nnoise = true\n'
-    only(said(TAUGHT + noised), "generation 1: the teacher labels with dropout on", "0.2 and 0.5 points")
+    only(said(TAUGHT + noised), "generation 1: the teacher labels with dropout on", "83.9 to 83.7%")
     assert said(TAUGHT + noised, {"noise.dropout.enabled": False}) == []  # there is none to leave on
 
 
@@ -116,6 +116,19 @@ def test_a_student_that_labels_while_it_is_noised(said):
     only(said(text), "the teacher labels with dropout on")
     apart = text.replace('"weak", ', "") + '[[pass]]\nmodel = "teacher"\nviews = ["weak"]\n'
     assert said(apart) == []
+
+
+def test_labels_made_from_the_strongest_view_at_each_step(said):
+    found = said(STEP.replace('on = "weak"', 'on = "strong"'))
+    only(found, "labels are made from the view `strong`, which shift, cutout perturbs", "`weak` has less noise on it")
+
+
+def test_noise_that_does_nothing_is_none(said):
+    nothing = "generation 1: no noise is on what the student learns"
+    only(said(TAUGHT, {"noise.cutout.enabled": False, "noise.dropout.rate": 0.0}), nothing)
+    still = TAUGHT.replace('use = "cutout"\nsize = 2', 'use = "flip_crop"\nflip = 0.0\npad = 0')
+    only(said(still, {"noise.dropout.enabled": False}), nothing)
+    assert said(still, {"noise.dropout.enabled": False, "noise.flip_crop.pad": 1}) == []
 
 
 def test_a_student_without_any_noise(said):
@@ -137,7 +150,7 @@ def test_a_student_smaller_than_its_teacher(said):
 @pytest.mark.parametrize(
     ("threshold", "words"),
     [
-        (0.0, ["confidence keeps every label", "less sure than 10%", "among 10 classes"]),
+        (0.0, ["confidence keeps every label", "less sure than 10%, an even guess among 10 classes"]),
         (0.1, ["confidence keeps every label"]),
         (1.0, ["confidence keeps no label", "99.9%"]),
     ],
@@ -154,7 +167,9 @@ def test_a_threshold_that_decides_something(threshold, said):
 
 def test_a_filter_after_another_is_judged_by_what_it_is_given(said):
     lower = '[[labeler]]\nname = "lower"\nuse = "confidence"\nthreshold = 0.3\n'
-    only(said(TAUGHT + lower), "[[labeler]] lower keeps every label", "less sure than 5")
+    only(
+        said(TAUGHT + lower), "[[labeler]] lower keeps every label", "less sure than 5", "what labelers before it leave"
+    )
     balance = '[[labeler]]\nuse = "class_balance"\n'
     assert said(TAUGHT + balance) == []
     only(said(TAUGHT + '[[labeler]]\nuse = "class_balance"\nthreshold = 1.0\n'), "class_balance keeps no label")

@@ -5,7 +5,7 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 
 import sslkit
-from sslkit.check.needs import disk, label_bytes, optimizer_bytes, saved_bytes, state_bytes
+from sslkit.check.needs import disk, label_bytes, optimizer_bytes, passing_bytes, saved_bytes, state_bytes
 from sslkit.check.probe import compose, rehearse
 from sslkit.network import build_network
 from sslkit.recipe import load
@@ -126,3 +126,37 @@ class Mine:
 def test_a_row_of_labels():
     assert label_bytes(10) == 80 + 28
     assert state_bytes(torch.nn.BatchNorm2d(3)) == 4 * 3 * 4 + 8
+
+
+def test_labeling_takes_what_its_worst_moment_takes(tiny):
+    """Two layers: while the second is applied, its input and its output live, and nothing else does."""
+    plugins = """
+from dataclasses import dataclass
+import torch
+from torch import nn
+from sslkit import hookimpl
+
+class Net(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.first, self.second, self.last = nn.Conv2d(3, 32, 1), nn.Conv2d(32, 64, 1), nn.Linear(64, classes)
+    def forward(self, x):
+        return self.last(self.second(self.first(x)).mean((2, 3)))
+
+@dataclass(eq=False, kw_only=True)
+class Mine:
+    @hookimpl
+    def build_model(self, facts):
+        return Net(len(facts.classes))
+"""
+    network = network_on(META, tiny('[model]\nuse = "./plugins.py:Mine"\nname = "mine"\n', plugins))
+    pixels = 32 * 32 * 4
+    worst = (32 + 64) * pixels  # and the images themselves, normalised, which a caller holds
+    assert worst <= passing_bytes(network, 3) <= worst + 2 * 3 * pixels
+
+
+def test_memory_is_that_of_labeling_where_that_is_more():
+    large, small = (compose(load("supervised", {"label_batch": rows}), None)[0].needs for rows in (4096, 1))
+    assert large.labeling > 1000 * small.labeling and large.activations == small.activations
+    assert large.memory == large.weights + large.others + large.labeling + large.ahead
+    assert small.memory < large.memory

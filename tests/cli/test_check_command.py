@@ -75,7 +75,7 @@ FIRST = """
 │   ├── schedule  consistency.weight ▁▁▂▂▄▄▄▆▆███████████████ · 0 to 5 · linear_ramp
 │   ├── stream    labeled: 6 images a step · 60 in all, each 6 times
 │   │   └── view      labeled · shift: flip_crop
-│   ├── stream    unlabeled: 12 images a step · off: no teacher yet
+│   ├── stream    unlabeled: 12 images a step (mu 2) · off: no teacher yet
 │   │   ├── view      weak · the noise of labeled
 │   │   └── view      strong · shift: flip_crop > cutout (size 2)
 │   ├── labels    before training, for the whole pool · no teacher yet
@@ -84,23 +84,23 @@ FIRST = """
 │   ├── loss      ✓ supervised: cross_entropy on labeled · value # · gradient # · moves the student
 │   ├── loss      consistency: mean_squared (weight 5) on weak, strong · off: no teacher yet
 │   ├── metric    accuracy · at the end
-│   └── memory    4.6 MB: weights 1.5 MB, gradients 1.5 MB, optimizer 1.5 MB · activations 152 kB
+│   └── memory    4.6 MB: weights 1.5 MB, gradients 1.5 MB, optimizer 1.5 MB · activations 147 kB, labeling 1.7 MB
 ├── generations"""
 BRANCH = """
 ├── generations 1-2   20 steps each · from scratch · # · the rest as before
 │   ├── schedule  consistency.weight ▁▁▂▂▃▄▅▆▇▇██████████████ · 0 to 5 · linear_ramp
 │   ├── stream    labeled: 6 images a step · 120 in all, each 12 times · views as before
-│   ├── stream    unlabeled: 12 images a step · 240 in all, each 1.5 times · views as before
-│   ├── labels    before training, for the whole pool · by the generation before, from the view clean · previous_student > soft_labels > confidence (threshold 1) · filters keep 0% of an untrained teacher's
+│   ├── stream    unlabeled: 12 images a step (mu 2) · 240 in all, each 1.5 times · views as before
+│   ├── labels    before training, for the whole pool · by the generation before, from the view clean · previous_student > soft_labels > confidence (threshold 1) · of an untrained teacher's labels filters keep 0%
 │   ├── pass      student: labeled + weak + strong together · the batch's statistics, written · with noise
 │   ├── loss      ✓ supervised: cross_entropy on labeled · value # · gradient # · moves the student
 │   ├── loss      ✓ consistency: mean_squared (weight 5) on weak, strong · value # · gradient # · moves the student
-│   └── memory    6.8 MB: weights 1.5 MB, gradients 1.5 MB, optimizer 1.5 MB · average + teacher 1.5 MB, activations 768 kB
+│   └── memory    6.8 MB: weights 1.5 MB, gradients 1.5 MB, optimizer 1.5 MB · average + teacher 1.5 MB, activations 735 kB, labeling 1.7 MB
 └── generation 3   20 steps · from the previous weights · # · the rest as before
     ├── optimizer adamw · rate 0.05 · weight_decay 0.0001
     ├── loss      ✓ supervised: cross_entropy on labeled · value # · gradient # · moves the student
     ├── loss      ✓ consistency: mean_squared (weight 5) on weak, strong · value # · gradient # · moves the student
-    └── memory    8.3 MB: weights 1.5 MB, gradients 1.5 MB, optimizer 3.0 MB · average + teacher 1.5 MB, activations 768 kB
+    └── memory    8.3 MB: weights 1.5 MB, gradients 1.5 MB, optimizer 3.0 MB · average + teacher 1.5 MB, activations 735 kB, labeling 1.7 MB
 """
 DEAD = """
 [[loss]]
@@ -208,7 +208,7 @@ def test_the_composition_is_printed(check):
     assert done.exit_code == 0, done.stderr
     head = "recipe   digits (labels_per_class 1, validation 40, test 1,600): 10 labeled, 157 unlabeled, 40 validation, 1,600 test"
     assert done.stdout.startswith(head)
-    assert "8.3 MB of memory" in done.stdout and "30 MB of disk\n" in done.stdout
+    assert "MB of memory beside Python's own" in done.stdout and "30 MB of disk\n" in done.stdout
     assert "70 steps in 4 generations" in done.stdout
     assert FIRST.strip() in numberless(done.stdout) and BRANCH.strip() in numberless(done.stdout)
 
@@ -276,7 +276,7 @@ def test_the_share_of_a_pool_that_no_loss_sees_stands_by_its_labels(check):
     text = text.replace('use = "soft_labels"', 'use = "soft_labels"\nwhen = "pool"\n[[labeler]]\nname = "now"\nuse = "soft_labels"\nwhen = "step"')  # fmt: skip
     done = check(text)
     assert done.exit_code == 0, done.output
-    kept = "filters keep 0% of an untrained teacher's"
+    kept = "of an untrained teacher's labels filters keep 0%"
     before = "before training, for the whole pool · by the generation before, from the view clean · previous_student > soft_labels > confidence (threshold 1)"
     now = "at each step · by the student itself, from the view clean · current_student > now: soft_labels > confidence (threshold 1)"
     first, second, _ = re.split("── generation", done.stdout)[1:]
@@ -379,4 +379,4 @@ def test_an_encoding_without_the_marks_is_no_error(check):
     path.write_text(Path(check().stdout and "recipe.toml").read_text())
     args = ["check", str(path), "--device", "cpu"]
     done = CliRunner(charset="ascii").invoke(cli.cli, args, prog_name="sslkit")
-    assert done.exit_code == 0 and "? supervised: cross_entropy on labeled" in done.stdout
+    assert done.exit_code == 0 and "+ supervised: cross_entropy on labeled - value" in done.stdout

@@ -253,7 +253,7 @@ def test_what_is_no_run(make, tmp_path):
 def test_one_run_alone(make):
     make("a")
     for args in (["runs/a"], ["runs/a", "runs/../runs/a"]):
-        assert "There is one run only: runs/a" in invoke(*args, code=2)
+        assert "error: there is one run only, runs/a: name another" in invoke(*args, code=2)
 
 
 def test_a_recipe_beside_runs_is_none_of_them(make, tmp_path):
