@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -22,10 +23,10 @@ CLASSES = 10
 "Classes that are assumed where the data is not there and does not say."
 
 
-def examine(recipe: Recipe, device: torch.device) -> dict[str, Any]:
+def examine(recipe: Recipe, device: torch.device, say: Callable[[str], Any] = str) -> dict[str, Any]:
     """A recipe's picture with notes, warnings and problems; composed only, where its data is not there.
 
-    Raises `SslkitError` for what a run would refuse.
+    `say` is told what is done. Raises `SslkitError` for what a run would refuse.
     """
     try:
         data = open_data(recipe)
@@ -34,7 +35,7 @@ def examine(recipe: Recipe, device: torch.device) -> dict[str, Any]:
             raise
         return without_data(recipe, error)
     with determinism(recipe.settings.deterministic):
-        found = probe(recipe, data, device, timing=True)
+        found = probe(recipe, data, device, timing=True, say=say)
         baseline = baseline_seconds(recipe, data, device) if recipe.settings.baseline else None
     facts = facts_of(recipe.generations[0], data, device)
     open_ends, problems = unjudged(recipe, found), troubles(found)

@@ -21,8 +21,8 @@ from .seen import GenerationProbe, Seconds
 
 MEMORY = ("weights", "gradients", "optimizer", "others", "activations", "images", "ahead", "labeling")
 "What takes memory, by its name in `Needs`."
-POINTS, FINE = 24, 40
-"Steps at which a schedule is shown, and how many times as many its extremes are looked for at, then step by step there."
+POINTS, FINE, CLOSE = 24, 40, 1000
+"Steps at which a schedule is shown, and how many times as many its extremes are looked for at, then more closely there."
 
 
 def picture(
@@ -168,9 +168,14 @@ def of_curve(value: Callable[[int], float], steps: int) -> dict[str, Any]:
     grid = [round(point * (steps - 1) / last) for point in range(last + 1)]
     values = [value(step) for step in grid]
     low, high = values.index(min(values)), values.index(max(values))
-    near = {step for at in (low, high) for step in range(grid[max(at - 1, 0)], grid[min(at + 1, last)] + 1)}
+    near = {step for at in (low, high) for step in between(grid[max(at - 1, 0)], grid[min(at + 1, last)])}
     all_values = [*values, *map(value, sorted(near))]
     return {"values": values[::FINE], "lowest": min(all_values), "highest": max(all_values)}
+
+
+def between(first: int, last: int) -> range:
+    """Steps from one to another, or as many of them as can be looked at."""
+    return range(first, last + 1, max(1, (last - first) // CLOSE))
 
 
 def stream_is_said(one: Composition, stream: str) -> bool:

@@ -9,9 +9,11 @@ differs from it only once it has moved.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -149,14 +151,17 @@ def facts_without(cfg: Generation, device: torch.device, classes: int) -> Facts:
     return Facts(tuple(map(str, range(classes))), (0,) * classes, {}, batch, image_size(cfg), 3, device)
 
 
-def probe(recipe: Recipe, data: Data, device: torch.device, timing: bool = False) -> list[GenerationProbe]:
+def probe(
+    recipe: Recipe, data: Data, device: torch.device, timing: bool = False, say: Callable[[str], Any] = str
+) -> list[GenerationProbe]:
     """A few steps of every generation, students taught by a throwaway teacher that labels one chunk.
 
-    `timing`: a few more steps are timed, where the first ones were sound.
+    `timing`: a few more steps are timed, where the first ones were sound. `say` is told what is tried.
     """
     found = compose(recipe, data)
     session = short_session(recipe, data, device)
     for cfg, seen in zip(recipe.generations, found, strict=True):
+        say(f"trying generation {cfg.index} of {len(found)}")
         state = probe_generation(cfg, session, seen)
         seen.seconds = timed(state, session) if timing and seen.alive else None
     return found

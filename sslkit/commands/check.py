@@ -32,11 +32,14 @@ def check(recipe: str, settings: tuple[str, ...], seed: int | None, device: str 
 
     require_timm()
     loaded = load(recipe, overrides(settings), seed, names=True)
+    from rich.console import Console
+
     from ..check.examine import examine
     from ..errors import RecipeError
     from ..recipe.message import counted
 
-    result = examine(loaded, choose_device(device))
+    with Console(stderr=True).status(f"composing {loaded.name}") as status:  # drawn on a terminal only
+        result = examine(loaded, choose_device(device), status.update)
     if as_json:
         import json
 

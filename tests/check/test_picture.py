@@ -6,6 +6,7 @@ import math
 from itertools import pairwise
 
 import pytest
+import torch
 from click.testing import CliRunner
 from rich.cells import cell_len
 from rich.console import Console
@@ -13,7 +14,8 @@ from rich.console import Console
 from sslkit import cli
 from sslkit.check.clock import generation_seconds
 from sslkit.check.composition import Composition
-from sslkit.check.picture import curves, picture
+from sslkit.check.examine import examine
+from sslkit.check.picture import curves, of_curve, picture
 from sslkit.check.probe import META, compose, facts_without
 from sslkit.check.rows import BARS, bars
 from sslkit.check.seen import Seconds
@@ -109,6 +111,17 @@ def test_curves_are_what_training_does(tiny):
     step = round(11 * 100 / 23)
     assert rate["values"][11] == pytest.approx(0.05 * math.cos(math.pi / 2 * step / 101))
     assert weight["values"][0] == 0 and weight["values"][-1] == 1
+
+
+def test_a_curve_over_more_steps_than_could_be_looked_at():
+    found = of_curve(lambda step: float(-abs(step - 7 * 10**12)), 10**14)
+    assert len(found["values"]) == 24 and found["highest"] > -(10**9) and found["lowest"] == -(10**14 - 1 - 7 * 10**12)
+
+
+def test_what_is_tried_is_told(tiny):
+    said = []
+    examine(tiny("[[generation]]\n[[generation]]\n"), torch.device("cpu"), said.append)
+    assert said == ["trying generation 0 of 2", "trying generation 1 of 2"]
 
 
 def test_bars():
