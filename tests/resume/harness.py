@@ -79,6 +79,8 @@ RECIPES: dict[str, tuple[str | Path, dict[str, Any]]] = {
     **{name: (name, overrides) for name, overrides in SHIPPED.items()},
     **{name: (path, {}) for name, path in OWN.items()},
 }
+LONG = [pytest.param(name, marks=pytest.mark.torture) if name in SHIPPED else name for name in RECIPES]
+"All of them; the shipped ones, of whose parts the others are made, under torture."
 
 
 @dataclass(frozen=True, eq=False)

@@ -122,7 +122,7 @@ def test_a_run_that_nothing_tells_of_its_closed_terminal_goes_on(trial):
     run.compare(but=WITH_WORKERS)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [pytest.param(0, marks=pytest.mark.torture), 2])
 def test_a_hangup_reaches_the_whole_group(trial, workers):
     """Data workers too: none of them dies before the main process has taken what it needs to save."""
     run = overridden(trial("fixmatch"), workers=workers)
@@ -178,7 +178,7 @@ def stopped_and_woken(run, pauses, looks=0.01):
     return wait(pid)
 
 
-@pytest.mark.parametrize("workers", [0, 1, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.torture), 2])
 def test_stopped_and_woken_again_it_goes_on_to_the_same_bits(trial, workers):
     run = overridden(trial("fixmatch"), workers=workers)
     assert stopped_and_woken(run, pauses=3) == "finished", run.log.read_text()

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from harness import POINTS, RECIPES, overridden, random_kills
+from harness import LONG, POINTS, RECIPES, overridden, random_kills
 
 CRITICAL = [
     ("step", 0.3, "before"),  # before the first checkpoint, and in training
@@ -15,7 +15,7 @@ CRITICAL = [
 ]
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", LONG)
 def test_killed_at_critical_points(trial, name):
     run = trial(name)
     for point, share, how in CRITICAL:
@@ -87,8 +87,10 @@ def test_killed_when_all_is_done_but_said(trial):
     run.finish()
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("name", ["fixmatch", "pool"])
+@pytest.mark.parametrize(("name", "workers"), [
+    ("fixmatch", 2), ("pool", 1), pytest.param("fixmatch", 1, marks=pytest.mark.torture),
+    pytest.param("pool", 2, marks=pytest.mark.torture),
+])  # fmt: skip
 def test_killed_with_data_workers(trial, name, workers):
     """Results of 0, 1 and 2 workers are equal: the reference has none."""
     run = overridden(trial(name), workers=workers)

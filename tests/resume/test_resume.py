@@ -67,7 +67,7 @@ def test_asked_in_the_baseline(trial):
     run.finish()
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.torture), 2])
 def test_ctrl_c_reaches_data_workers_too(trial, workers):
     run = overridden(trial("fixmatch"), workers=workers)
     assert run.stop_at("step", 9, [signal.SIGINT], group=True) == "interrupted"
@@ -170,7 +170,9 @@ def test_a_second_model_is_saved_with_its_optimizer(trial):
     run.finish()
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "rmsprop", "lamb"])
+@pytest.mark.parametrize("optimizer", [
+    "sgd", "adamw", pytest.param("rmsprop", marks=pytest.mark.torture), pytest.param("lamb", marks=pytest.mark.torture),
+])  # fmt: skip
 def test_optimizers(trial, optimizer):
     """One generation goes on with the last one's optimizer; both are stopped after a checkpoint's step."""
     run = trial("twin", **{"optimizer.name": optimizer})
@@ -314,7 +316,9 @@ def test_the_same_recipe_beside_a_run_folder_is_no_other(trial):
     run.compare()
 
 
-@pytest.mark.parametrize("at", [3, 25, 30])
+@pytest.mark.parametrize(
+    "at", [pytest.param(3, marks=pytest.mark.torture), 25, pytest.param(30, marks=pytest.mark.torture)]
+)
 def test_an_edited_recipe_in_the_folder_is_refused(trial, at):
     """In the baseline, before the first checkpoint, after it: what was done so far was done by the old one."""
     run = trial("pool")
