@@ -19,6 +19,7 @@ from .environment import choose_device, determinism, environment, stop_signals
 from .errors import Interrupted, RunError, SslkitError
 from .folder import RECIPE, Run, role_of
 from .hooks import Hooks
+from .keeping.lock import check_free
 from .keeping.pauses import noticed
 from .keeping.room import limit_here, patience
 from .measuring.evaluate import trained
@@ -34,17 +35,24 @@ from .types import Classifier, Data, Progress
 def new_folder(out: str | Path | None, name: str) -> Path:
     """`out`, which must be new, or `runs/NAME`, `runs/NAME-2`, ...: nothing is ever written over."""
     if out is not None:
-        folder = Path(out)
-        if folder.exists():
-            begun = f", or go on with `sslkit run --resume {folder}`" if (folder / RECIPE).exists() else ""
-            raise RunError(f"{folder} exists already and is never overwritten: choose another --out{begun}")
-        return folder
+        if not str(out):
+            raise RunError("--out is empty: name the run folder that is to be made")
+        refuse_existing(Path(out))
+        return Path(out)
     slug = re.sub(r"[^\w.-]+", "_", name) or "run"
     numbers = iter(range(2, 1_000_000))
     folder = Path("runs") / slug
     while folder.exists():
         folder = Path("runs") / f"{slug}-{next(numbers)}"
     return folder
+
+
+def refuse_existing(folder: Path) -> None:
+    """Raise `Held` where another process runs in what was to be a new folder, `RunError` where it is there at all."""
+    check_free(folder)
+    if folder.exists() or folder.is_symlink():
+        begun = f", or go on with `sslkit run --resume {folder}`" if (folder / RECIPE).exists() else ""
+        raise RunError(f"{folder} exists already and is never overwritten: choose another --out{begun}")
 
 
 def run(
@@ -75,7 +83,7 @@ def run(
         check_names(loaded.generations)
         folder = new_folder(out, loaded.name)
     with stop_signals() as stop, noticed(), determinism(loaded.settings.deterministic):
-        return _run_in(folder, loaded, place, stop)
+        return _run_in(folder, loaded, place, stop, new=resume is None)
 
 
 def _to_resume(folder: Path, recipe: Any, overrides: Any, seed: int | None) -> Recipe:
@@ -96,15 +104,20 @@ def _loaded(recipe: str | Path | Recipe, overrides: dict[str, Any] | None, seed:
     return with_overrides(recipe, said) if said else recipe
 
 
-def _run_in(folder: Path, recipe: Recipe, device: torch.device, stop: Any, data: Data | None = None) -> Run:
-    """A run folder's work, by this process alone; nothing where it is done."""
-    if _done(folder, recipe):
+def _run_in(
+    folder: Path, recipe: Recipe, device: torch.device, stop: Any, data: Data | None = None, new: bool = False
+) -> Run:
+    """A run folder's work, by this process alone; nothing where it is done.
+
+    `new`: a folder that is not there yet. One that another process makes meanwhile is refused, not gone on with.
+    """
+    if not new and _done(folder, recipe):
         return Run(folder)
     run = Run(folder)
     with run.lock:
-        if _done(folder, recipe):  # by a process that has let go of it since
+        if not new and _done(folder, recipe):  # by a process that has let go of it since
             return run
-        session, found = open_session(run, recipe, device, stop, data)
+        session, found = open_session(run, recipe, device, stop, data, new)
         try:
             if role_of(folder) != "baseline":  # which is part of what is said of its run
                 forewarn(session, found)
@@ -146,17 +159,27 @@ def _say(session: Session, message: str, waits: bool) -> None:
 
 
 def open_session(
-    run: Run, recipe: Recipe, device: torch.device, stop: Any, data: Data | None
+    run: Run, recipe: Recipe, device: torch.device, stop: Any, data: Data | None, new: bool
 ) -> tuple[Session, list[GenerationProbe]]:
-    """A run folder with its recipe and environment written down, and what is composed: nothing, where it was begun."""
+    """A run folder with its recipe and environment written down, and what is composed: nothing, where it was begun.
+
+    The folder is this process's when it answers: its lock was taken when it was found, or before it was put in place.
+    """
+    if new:
+        refuse_existing(run.folder)
     data = data or open_data(recipe)
     run.environment = environment(device, data, recipe)
     session = Session(recipe, data, run, device, stop=stop)
-    if (run.folder / RECIPE).exists():
+    if not new and (run.folder / RECIPE).exists():
         run.write_summary(session, "running")
         return session, []
     found = rehearse(recipe, data)
-    run.create(session)
+    try:
+        run.create(session)
+    except RunError:
+        run.lock.release()  # what it holds is aside; now it can be seen who has the folder
+        refuse_existing(run.folder)
+        raise
     return session, found
 
 

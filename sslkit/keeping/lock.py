@@ -91,7 +91,8 @@ class Lock:
 
     def _locked(self, path: Path) -> int | None:
         """A descriptor of the locked file. None: it cannot be made, which the first real file will complain of."""
-        for attempt in range(TRIES):
+        attempt = 0
+        while True:
             try:
                 descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             except OSError:
@@ -103,10 +104,10 @@ class Lock:
                 continue
             said = _said_in(descriptor)
             os.close(descriptor)
-            if attempt == TRIES - 1:
+            attempt += 1
+            if attempt == TRIES:
                 raise _refusal(self.folder, said)
             time.sleep(PAUSE)
-        return None
 
     def release(self) -> None:
         """Let go, and leave no file behind."""
@@ -154,6 +155,13 @@ def holder(folder: Path) -> Holder | None:
         return None if free else _said_in(descriptor, sure=free is False)
     finally:
         os.close(descriptor)
+
+
+def check_free(folder: Path) -> None:
+    """Raise `Held` where another process runs in a folder; it only looks."""
+    who = holder(folder)
+    if who and who.sure and who.pid != os.getpid():
+        raise _refusal(folder, who)
 
 
 def _try(descriptor: int, shared: bool) -> bool | None:

@@ -318,18 +318,6 @@ def test_what_is_there_is_never_overwritten(recipe, out, done, what, refused):
     assert before == {path: path.read_bytes() for path in [out, *out.rglob("*")] if path.is_file()}
 
 
-def test_two_runs_that_begin_at_once_do_not_share_a_folder(recipe, out, monkeypatch):
-    """The second finds, when it puts its folder in place, that the first was faster."""
-    first = sslkit.run(recipe(), out=out, device="cpu")
-    before = harness.snapshot(out)
-    monkeypatch.setattr("sslkit.runs.new_folder", lambda *_: out)
-    monkeypatch.setattr("sslkit.runs.RECIPE", "recipe-that-is-not-there-yet.toml")
-    with pytest.raises(RunError, match="could not be made"):
-        sslkit.run(recipe(), device="cpu")
-    assert harness.snapshot(out) == before and first.summary["status"] == "finished"
-    assert [path.name for path in out.parent.iterdir() if path.name.startswith(".")] == []
-
-
 # Again ------------------------------------------------------------------------------------------------------------
 
 
