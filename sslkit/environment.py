@@ -57,6 +57,7 @@ def environment(device: torch.device, data: Data, recipe: Recipe) -> dict[str, A
         "label_batch": recipe.settings.label_batch,
         "images": {name: len(images) for name, images in data.splits.items()},
         "data": fingerprint(data),
+        "test_data": test_fingerprint(data),
     }
 
 
@@ -68,6 +69,16 @@ def fingerprint(data: Data) -> str:
         for sample in images.ids:
             digest.update(sample.encode("utf-8", "surrogateescape") + b"\0")
     digest.update(np.ascontiguousarray(data.labeled.truth).tobytes())
+    return digest.hexdigest()
+
+
+def test_fingerprint(data: Data) -> str:
+    """A digest over the test images alone: by it runs of other training images are known to be measured alike."""
+    digest = hashlib.blake2b("\x1f".join(data.classes).encode(), digest_size=16)
+    if data.test is not None:
+        for sample in data.test.ids:
+            digest.update(sample.encode("utf-8", "surrogateescape") + b"\0")
+        digest.update(np.ascontiguousarray(data.test.truth).tobytes())
     return digest.hexdigest()
 
 

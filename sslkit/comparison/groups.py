@@ -11,8 +11,10 @@ from ..study.seeds import format_seeds
 from ..study.stats import Difference, Spread, difference, spread, unpaired_difference
 from .members import Member
 
-SEED = re.compile(r"[\W_]*(seed|s)?[\W_]*\d*$")
-"How the name of one run of many ends."
+SEED = re.compile(r"(?:^|[\W_]+)(?:seed|s)[\W_]*$", re.IGNORECASE)
+"What stands before the numbers of seeds in names."
+NAMED = re.compile(r", seed \d+$")
+"How the names of a study's runs end."
 
 
 @dataclass(eq=False)
@@ -54,7 +56,9 @@ class Versus:
     difference: Difference
     paired: bool
     seeds: tuple[int, ...]
-    "The seeds that both have; none where they are not paired."
+    "The seeds of the pairs; none where they are not paired."
+    strangers: tuple[int, ...] = ()
+    "Seeds that both have, measured on other test images: they make no pair."
 
 
 def groups_of(members: Sequence[Member]) -> list[Group]:
@@ -82,12 +86,19 @@ def group_names(groups: Sequence[Sequence[Member]]) -> list[str]:
 def common_name(names: Sequence[str]) -> str:
     """The whole words that all names begin with, without the seed; the first name where there are none.
 
-    `no noise` of `no noise, seed 3` and `no noise, seed 10`; `run` of `run`, `run-2` and `run-3`.
+    `no noise` of `no noise, seed 3` and `no noise, seed 10`; `run` of `run`, `run-2` and `run-3`; `test100` of itself.
+    Names end between words only: where a separator stands, or `s` or `seed` before a number.
     """
+    if len(set(names)) == 1:
+        return NAMED.sub("", names[0])
     words = [re.findall(r"[^\W\d_]+|\d+|[\W_]+", name) for name in names]
     same = "".join(own[0] for own in itertools.takewhile(lambda own: len(set(own)) == 1, zip(*words, strict=False)))
-    start = names[0] if len(names) == 1 else same
-    return SEED.sub("", start) or names[0]
+    rests = [name[len(same) :] for name in names]
+    if all(rest[:1].isdigit() for rest in rests) and SEED.search(same):
+        same = SEED.sub("", same)
+    elif any(rest[:1].isalnum() for rest in rests):
+        same = re.sub(r"[^\W_]+$", "", same)
+    return re.sub(r"[\W_]+$", "", same) or names[0]
 
 
 def versus(groups: Sequence[Group]) -> list[Versus]:
@@ -98,13 +109,18 @@ def versus(groups: Sequence[Group]) -> list[Versus]:
 
 
 def compared(group: Group, base: Group) -> Versus | None:
-    """Paired over shared seeds, where there are any; else of the means."""
+    """Paired over shared seeds with the same test images, where there are any; else of the means."""
     ours, theirs = group.spread(), base.spread()
-    if (paired := difference(ours, theirs)) is not None:
-        return Versus(group, base, paired, True, tuple(sorted(set(ours.values) & set(theirs.values))))
+    shared = sorted(set(ours.values) & set(theirs.values))
+    pairs = tuple(seed for seed in shared if group.by_seed[seed].same_test(base.by_seed[seed]))
+    strangers = tuple(seed for seed in shared if seed not in pairs)
+    alike = [spread({seed: one.values[seed] for seed in pairs}) for one in (ours, theirs)]
+    if (paired := difference(*alike)) is not None:
+        return Versus(group, base, paired, True, pairs, strangers)
     if not ours.values or not theirs.values:
         return None
-    return Versus(group, base, unpaired_difference([*ours.values.values()], [*theirs.values.values()]), False, ())
+    unpaired = unpaired_difference([*ours.values.values()], [*theirs.values.values()])
+    return Versus(group, base, unpaired, False, (), strangers)
 
 
 def seeds_words(group: Group) -> str:

@@ -14,6 +14,7 @@ from ..errors import RunError
 from ..keeping.run_folders import RECIPE, is_run, why_no_run
 from ..recipe.model import hash_of
 from ..tables import is_number, taught
+from .studies import in_order, study_name
 
 DEEPEST = 4
 "Levels of folders below one that is named, in which runs are looked for: `runs` holds studies, which hold runs."
@@ -50,6 +51,26 @@ class Member:
     def finished(self) -> bool:
         """Whether its results are final."""
         return self.status == "finished"
+
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        """What it was made with and on; nothing where that is lost: its results stand."""
+        try:
+            found = json.loads((self.folder / "environment.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def same_test(self, other: Member) -> bool:
+        """Whether both were measured on the same test images, as far as their folders tell."""
+        ours, theirs = self.environment, other.environment
+        for key in ("test_data", "data"):  # of the test images alone; of all, which earlier versions wrote
+            if key in ours and key in theirs:
+                return bool(ours[key] == theirs[key])
+        counts = [
+            found.get("images", {}).get("test") for found in (ours, theirs) if isinstance(found.get("images"), dict)
+        ]
+        return len(set(map(str, counts))) < 2
 
     @cached_property
     def recipe(self) -> str:
@@ -119,7 +140,7 @@ def runs_in(folder: Path, depth: int = 0) -> Iterator[Path]:
     if is_run(folder) and (depth == 0 or any((folder / name).exists() for name in WRITTEN)):
         yield folder
     elif folder.is_dir() and depth < DEEPEST:
-        for inside in sorted(folder.iterdir()):
+        for inside in in_order(folder):
             if inside.is_dir() and not inside.name.startswith("."):
                 yield from runs_in(inside, depth + 1)
 
@@ -164,17 +185,3 @@ def short_names(folders: Sequence[Path]) -> list[str]:
         twins = {name for name in names if names.count(name) > 1}
         names = ["/".join(own[-length:]) if name in twins else name for name, own in zip(names, parts, strict=True)]
     return names
-
-
-def study_name(folder: Path) -> str | None:
-    """`no noise, seed 3` for a study's run, as its results call it; None for other runs."""
-    results = folder.parent.parent / "results.json"
-    if folder.parent.name != "children" or not results.is_file():
-        return None
-    try:
-        rows = json.loads(results.read_text())["rows"]
-        found = [(row["name"], seed) for row in rows for seed, path in row["runs"].items()
-                 if Path(path).name == folder.name]  # fmt: skip
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return None
-    return f"{found[0][0]}, seed {found[0][1]}" if found else None

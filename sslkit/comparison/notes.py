@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 
@@ -19,7 +18,7 @@ NAMED = 6
 
 def notes_of(members: Sequence[Member], groups: Sequence[Group]) -> list[str]:
     """Runs that do not count, files that were edited, conditions that were not equal."""
-    return [*_states(groups), *_twins(groups), *_files(groups), *_conditions(members)]
+    return [*_states(groups), *_twins(groups), *_files(groups), *_images(members), *_conditions(members)]
 
 
 def _states(groups: Sequence[Group]) -> Iterator[str]:
@@ -50,21 +49,38 @@ def _files(groups: Sequence[Group]) -> Iterator[str]:
         yield "trackers differ, on which no result depends"
 
 
+def _images(members: Sequence[Member]) -> Iterator[str]:
+    """Runs of one seed that were not measured on the same test images, or whose images changed under one recipe."""
+    first: dict[int, Member] = {}
+    others: dict[str, list[str]] = {}
+    changed: dict[str, list[str]] = {}
+    for member in (member for member in members if member.table):
+        base = first.setdefault(member.seed, member)
+        if not member.same_test(base):
+            others.setdefault(base.name, []).append(member.name)
+        elif _changed(member, base):
+            changed.setdefault(base.name, []).append(member.name)
+    for name, found in others.items():
+        yield (
+            f"not measured on the same test images as {name}: {some(found)}; such runs are not compared in pairs, and "
+            "what differs may come from the images"
+        )
+    for name, found in changed.items():
+        yield f"trained on other images than {name}, by the same [data] and seed: {some(found)}"
+
+
+def _changed(one: Member, other: Member) -> bool:
+    ours, theirs = one.environment.get("data"), other.environment.get("data")
+    return None not in (ours, theirs) and ours != theirs and one.table.get("data") == other.table.get("data")
+
+
 def _conditions(members: Sequence[Member]) -> Iterator[str]:
     """Versions, device and threads that were not the same for all."""
     found: dict[str, set[str]] = {}
     for member in members:
-        for name, value in _environment(member).items():
+        for name, value in member.environment.items():
             if name in ("device", "threads") or (isinstance(value, str) and LIBRARY.match(value)):
                 found.setdefault(name, set()).add(str(value))
     mixed = [f"{name} {' and '.join(sorted(values))}" for name, values in found.items() if len(values) > 1]
     if mixed:
         yield f"not made under equal conditions: {'; '.join(mixed)}"
-
-
-def _environment(member: Member) -> dict[str, object]:
-    try:
-        found = json.loads((member.folder / "environment.json").read_text())
-    except (OSError, ValueError):
-        return {}  # its results stand
-    return found if isinstance(found, dict) else {}

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..recipe.merge import LISTS
 from ..recipe.message import shown
-from ..recipe.tables import leaves
+from ..recipe.tables import keys
 from .groups import Group
 from .members import APART
 
@@ -37,7 +37,7 @@ def differences(groups: Sequence[Group]) -> dict[str, list[list[Any]]]:
 
 def values_of(table: dict[str, Any]) -> Values:
     """A recipe's leaves by path, without what is told elsewhere."""
-    return dict(leaves({key: value for key, value in table.items() if key not in APART}))
+    return dict(keys({key: value for key, value in table.items() if key not in APART}))
 
 
 def distinct(tables: Sequence[Values], path: str) -> list[Any]:

@@ -78,7 +78,7 @@ def _versus(one: Versus) -> dict[str, Any]:
     found = one.difference
     return {
         "recipe": one.group.letter, "minus": one.base.letter, "mean": found.mean, "low": found.low, "high": found.high,
-        "p": found.p, "paired": one.paired, "seeds": list(one.seeds),
+        "p": found.p, "paired": one.paired, "seeds": list(one.seeds), "other_test_images": list(one.strangers),
     }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from ..study.words import interval_words, spread_words
 from ..tables import ABSENT, count, duration, percent, points
 from .groups import Group, Versus, versus
 from .members import Member
-from .recipes import rows
+from .recipes import files, rows
 
 LEGEND = (
     "final: test accuracy of the last model of a finished run; gain: final minus generation 0, in percentage points; "
@@ -59,8 +59,10 @@ def recipe_table(groups: Sequence[Group]) -> Iterator[RenderableType]:
         yield Text("one recipe: nothing that decides a result differs but the seed")
     elif found := rows(groups):
         yield Recipes(groups, found)
-    else:
+    elif files(groups):
         yield Text("no key of the recipes differs: the files that they name do")
+    else:
+        yield Text("no key of the recipes differs: one says empty tables that the other leaves out")
 
 
 class Recipes:
@@ -158,6 +160,7 @@ def versus_words(one: Versus) -> str:
         return f"{head} (seed {one.seeds[0]} alone: one pair says nothing about chance, so there is no interval)"
     if one.paired:
         return f"{head} ({interval}, paired over {len(one.seeds)} seeds)"
+    why = "their test images are not the same" if one.strangers else "no seed is shared"
     if one.difference.half_width is None:
-        return f"{head} (no seed is shared, and one side has a single one: not paired, no interval)"
-    return f"{head} ({interval}; no seed is shared: not paired, Welch)"
+        return f"{head} ({why}, and one side has a single seed: not paired, no interval)"
+    return f"{head} ({interval}; {why}: not paired, Welch)"

@@ -34,7 +34,7 @@ def _digest(path: Path) -> str:
 
 def diff(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """What differs between two resolved tables: `noise.randaugment.magnitude: 9 -> 12`."""
-    before, after = dict(leaves(old)), dict(leaves(new))
+    before, after = dict(keys(old)), dict(keys(new))
     lines = []
     for path in dict.fromkeys([*before, *after]):
         said = [shown(side[path]) if path in side else "(absent)" for side in (before, after)]
@@ -53,6 +53,12 @@ def mixed(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> str:
     more = [f"... and {len(lines) - TOLD} more"] if len(lines) > TOLD else []
     text = "\n    ".join([*lines[:TOLD], *more])
     return f"{folder} was begun with {what}; resuming would mix the two:\n    {text}\n{way}"
+
+
+def keys(table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """A resolved recipe's values with their paths; first how many generations there are, which empty tables say too."""
+    yield "generations", max(1, len(table.get("generation", ())))
+    yield from leaves(dict(table))
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -104,6 +104,17 @@ def test_seeds_trackers_and_workers_make_no_other_recipe(make):
     assert report("runs/a", "runs/b")["differs"] == {}
 
 
+def test_another_number_of_generations_is_a_row(make):
+    path = make("a") / "recipe.toml"
+    make("b")
+    table = load(path).table
+    path.write_text(dump({**table, "generation": [{}, {}]}))
+    (path.parents[1] / "b" / "recipe.toml").write_text(dump({**table, "generation": [{}, {}, {}]}))
+    text = invoke("runs/a", "runs/b")
+    assert ["generations", "2", "3"] in rows(text) and "files" not in text
+    assert report("runs/a", "runs/b")["differs"] == {"generations": {"A": [2], "B": [3]}}
+
+
 def test_files_with_other_contents_are_another_recipe_and_said(make):
     for name, digest in (("a", "1f"), ("b", "2e")):
         path = make(name) / "recipe.toml"
@@ -196,6 +207,25 @@ def test_one_run_against_one_of_another_seed(make):
     assert found["low"] is None and found["paired"] is False and "not paired, no interval" in " ".join(text.split())
 
 
+@pytest.mark.parametrize("key", ["test_data", "data"])
+def test_runs_on_other_test_images_are_no_pairs(make, key):
+    for seed, (a, b) in enumerate(((0.9, 0.95), (0.92, 0.93), (0.91, 0.96))):
+        make(f"a-{seed}", seed, a, environment={**ENVIRONMENT, key: "one", "images": {"test": 9}})
+        make(f"b-{seed}", seed, b, OTHER, environment={**ENVIRONMENT, key: "two", "images": {"test": 9}})
+    found = report("runs")
+    assert found["differences"][0]["paired"] is False and found["differences"][0]["other_test_images"] == [0, 1, 2]
+    assert "not measured on the same test images as a-0: b-0; such runs are not compared in pairs" in found["notes"][0]
+    assert "their test images are not the same: not paired, Welch" in " ".join(invoke("runs").split())
+
+
+def test_runs_with_other_training_images_are_pairs_which_is_noted_where_the_recipe_says_the_same(make):
+    make("a", environment={**ENVIRONMENT, "test_data": "t", "data": "one"})
+    make("b", 0, 0.8, OTHER, environment={**ENVIRONMENT, "test_data": "t", "data": "two"})
+    found = report("runs")
+    assert found["differences"][0]["paired"] is True
+    assert found["notes"] == ["trained on other images than a, by the same [data] and seed: b"]
+
+
 def test_the_first_one_named_is_the_base(make):
     make("a", 0, 0.9)
     make("b", 0, 0.95, OTHER)
@@ -285,6 +315,17 @@ def test_a_study_stands_for_its_runs_which_are_called_by_variant_and_seed(make, 
     assert len(report("runs")["runs"]) == 4, "as `runs/*` names it"
 
 
+def test_a_studys_base_comes_first_and_the_others_in_its_order(make, tmp_path):
+    rates = {"base": {}, "zero": {"noise.dropout.rate": 0.0}, "all": {"noise.dropout.rate": 0.75}}
+    hashes = {"base": "f", "zero": "c", "all": "a"}
+    for name, overrides in rates.items():
+        make(f"mine/children/{hashes[name]}", 0, 0.9, overrides)
+    rows = [{"name": name, "runs": {"0": f"children/{digest}"}} for name, digest in hashes.items()]
+    (tmp_path / "runs" / "mine" / "results.json").write_text(json.dumps({"rows": rows}))
+    for place in ("runs/mine", "runs", "runs/mine/children"):
+        assert [group["name"] for group in report(place)["recipes"]] == ["base", "zero", "all"]
+
+
 def test_a_baseline_inside_a_run_is_no_run_beside_it(make):
     make("a")
     make("b")
@@ -297,6 +338,9 @@ def test_names_are_as_long_as_it_takes(tmp_path):
     assert short_names(folders) == ["x/run", "y/run", "z"]
     assert common_name(["run", "run-2", "run-3"]) == "run" and common_name(["no noise, seed 3"]) == "no noise"
     assert common_name(["first", "fifth"]) == "first" and common_name(["a_s1", "a_s22"]) == "a"
+    for name in ("ns-0", "test100", "soft_labels", "resnet18", "mean-seed"):
+        assert common_name([name]) == name and common_name([f"{name}-seed1", f"{name}-seed2"]) == name
+    assert common_name(["test100", "test101"]) == "test100" and common_name(["my_test1", "my_test2"]) == "my"
     assert [letter(i) for i in (0, 25, 26, 27, 701, 702)] == ["A", "Z", "AA", "AB", "ZZ", "AAA"]
 
 

@@ -465,3 +465,9 @@ def test_an_installed_plugin(monkeypatch, kitchen):
     monkeypatch.setattr(registry, "_installed", lambda group, path: [point] if group == "sslkit.noise" else [])
     recipe = load(kitchen.more('[[noise]]\nuse = "fog"\nstrength = 2\n'))
     assert entry(recipe, "fog").plugin.strength == 2.0
+
+
+def test_another_number_of_generations_differs_though_its_tables_are_empty():
+    table = load("noisy_student").table
+    two, three, none = ({**table, "generation": [{}] * n} for n in (2, 3, 0))
+    assert diff(two, three) == ["generations: 2 -> 3"] and diff(none, two)[0] == "generations: 1 -> 2"

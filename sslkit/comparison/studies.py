@@ -1,0 +1,34 @@
+"""Runs of a study: which variant and seed each stands for, in the study's order, base first."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+CHILDREN, RESULTS = "children", "results.json"
+"Where a study keeps its runs, and what it says of them."
+
+
+def uses(children: Path) -> list[tuple[str, str, str]]:
+    """(folder's name, variant, seed) of a study's runs, as its results say; none where they cannot be read."""
+    results = children.parent / RESULTS
+    if children.name != CHILDREN or not results.is_file():
+        return []
+    try:
+        rows = json.loads(results.read_text())["rows"]
+        return [(Path(path).name, row["name"], seed) for row in rows for seed, path in row["runs"].items()]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return []
+
+
+def in_order(folder: Path) -> list[Path]:
+    """What lies in a folder: a study's runs as its results order them, all else by name."""
+    known = [name for name, _, _ in uses(folder)]
+    return sorted(
+        folder.iterdir(), key=lambda path: (known.index(path.name) if path.name in known else len(known), path)
+    )
+
+
+def study_name(folder: Path) -> str | None:
+    """`no noise, seed 3` for a study's run, as its results call it; None for other runs."""
+    return next((f"{variant}, seed {seed}" for name, variant, seed in uses(folder.parent) if name == folder.name), None)
