@@ -166,7 +166,8 @@ class LossHooks:
     def loss(self, step: Step, forward: Forward, on: tuple[str, ...], progress: Progress) -> LossTerm | list[LossTerm]:
         """Collect; the objective is the sum of `weight * value`. Each step, while every stream of `on` is there.
 
-        Average with `sslkit.global_mean`: over all rows and all processes, filtered rows included.
+        Average with `sslkit.global_mean`: over all rows and all processes, filtered rows included. A class attribute
+        `acts_on_hard = ("label_smoothing",)` names fields that do something to one-hot targets alone.
         """
 
     @hookspec
