@@ -58,14 +58,18 @@ def number_or_all(context: click.Context, parameter: click.Parameter, value: str
     help="A setting of the data (`data.KEY=VALUE`) or of a metric, e.g. `--set metric.calibration.bins=20`; repeatable.",
 )
 @click.option(
-    "--metric", "names", metavar="NAME", multiple=True, help="Measure by this metric plugin alone; repeatable."
+    "--metric",
+    "names",
+    metavar="NAME",
+    multiple=True,
+    help="Measure by this metric plugin: alone, or, given --metrics too, beside those of the file; repeatable.",
 )
 @click.option(
     "--metrics",
     "sets",
-    metavar="FILE.toml",
+    metavar="FILE|NAME",
     multiple=True,
-    help="Measure by the [[metric]] tables of this file. By default those of the set `standard`, which comes with sslkit.",
+    help="Measure by the [[metric]] tables of this file, or of a set that comes with sslkit; repeatable. By default those of the set `standard`, which comes with sslkit.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs, all tables included.")
 @device_option
@@ -173,7 +177,7 @@ def heading(bench: Bench, made: Sequence[Evaluation]) -> list[str]:
     """Which model."""
     which = [f"generation {named(bench, made[0])}", made[0].model, f"step {made[0].step:,}"] if len(made) == 1 else []
     weights = " and ".join(dict.fromkeys(WORDS[one.weights] for one in made))
-    unfinished = "" if bench.run.finished else "the run is not finished"
+    unfinished = "" if bench.run.finished or bench.damaged else "the run is not finished"
     return [str(bench.run.folder), *which, weights, f"on {bench.device}", unfinished]
 
 

@@ -20,6 +20,8 @@ ROWS = 30
 "Rows of a table by class that are shown; of more, the lowest."
 PAIRS = 12
 "Most confused pairs that are shown where a matrix is too wide."
+NO_NUMBER = "not a number"
+"What was measured and is no finite number: null in JSON."
 NONE = "."
 "No image, in a matrix."
 
@@ -58,29 +60,36 @@ def bare(name: str) -> str:
 # Headline numbers -------------------------------------------------------------------------------------------------
 
 
+def brief_words(name: str, measured: Any) -> str:
+    """A value in a cell; None is what was no finite number."""
+    return NO_NUMBER if measured is None else metric_words(name, measured)
+
+
 def headline(metrics: dict[str, Any]) -> Iterator[RenderableType]:
     """Numbers of one model: a row for each metric, a column for each split; then what belongs to no split."""
-    brief = {name: value for name, value in metrics.items() if is_brief(value)}
+    brief = {name: value for name, value in metrics.items() if value is None or is_brief(value)}
     names = list(dict.fromkeys(bare(name) for name in brief if split_of(name)))
     columns = []
     for split in SPLITS:
-        own = {bare(name): metric_words(name, value) for name, value in brief.items() if split_of(name) == split}
+        own = {bare(name): brief_words(name, value) for name, value in brief.items() if split_of(name) == split}
         if own:
             columns.append(Column(split, [own.get(name, ABSENT) for name in names]))
     if columns:
         yield Blocks(names, columns)
-    others = [f"{words(name)} {metric_words(name, value)}" for name, value in brief.items() if not split_of(name)]
+    others = [f"{words(name)} {brief_words(name, value)}" for name, value in brief.items() if not split_of(name)]
     if others:
         yield Flow(others)
 
 
 def headlines(rows: Sequence[tuple[str, dict[str, Any]]]) -> RenderableType:
     """Numbers of several models: a row for each of them."""
-    names = list(dict.fromkeys(name for _, metrics in rows for name, value in metrics.items() if is_brief(value)))
+    told = ((name, value) for _, metrics in rows for name, value in metrics.items())
+    names = list(dict.fromkeys(name for name, value in told if value is None or is_brief(value)))
     names.sort(key=lambda name: (*SPLITS, None).index(split_of(name)))
 
     def cell(metrics: dict[str, Any], name: str) -> str:
-        return metric_words(name, metrics[name]) if is_brief(metrics.get(name)) else ABSENT
+        there = name in metrics and (metrics[name] is None or is_brief(metrics[name]))
+        return brief_words(name, metrics[name]) if there else ABSENT
 
     columns = [Column(words(name), [cell(metrics, name) for _, metrics in rows]) for name in names]
     return Blocks([name for name, _ in rows], columns)
@@ -179,5 +188,11 @@ def matrix(name: str, measured: dict[str, Any]) -> Iterator[RenderableType]:
 
 
 def notes(metrics: Sequence[dict[str, Any]]) -> list[str]:
-    """What metrics say in sentences, each once."""
-    return list(dict.fromkeys(note for one in metrics for note in notes_of(one)))
+    """What metrics say in sentences, each once; and which of them answered no number."""
+    lost = dict.fromkeys(words(name) for one in metrics for name, value in one.items() if value is None)
+    said = (
+        [f"{NO_NUMBER} (null in --json): {', '.join(lost)}; the metric answered NaN, infinity or nothing"]
+        if lost
+        else []
+    )
+    return list(dict.fromkeys([*(note for one in metrics for note in notes_of(one)), *said]))

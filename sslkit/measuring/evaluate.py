@@ -80,7 +80,8 @@ class Bench:
         self.device = choose_device(device)
         self.recipe = self.run.recipe()
         self.finished = finished_generations(self.run)
-        self.warnings: list[str] = []
+        self.damaged = damaged_summary(self.run)
+        self.warnings: list[str] = [self.damaged] if self.damaged else []
         parts = parts_of(self.recipe, names, sets, data, overrides)
         self.hooks = Hooks([parts.data, *parts.metrics])
         self.use, self.table = parts.data.use, parts.data_table
@@ -161,6 +162,15 @@ def trained(
     spec = ViewSpec(CLEAN, "evaluation", network.image_size, channels, network.crop)
     view = ViewMaker(spec, recipe.settings.seed, cfg.index)
     return NetworkClassifier(network, plugins_of(cfg).decide, view, device, recipe.settings.label_batch)
+
+
+def damaged_summary(run: Run) -> str:
+    """What is wrong with a run's summary, by which alone it is known whether all is done; empty: nothing."""
+    try:
+        run.summary  # noqa: B018 - reading it is the question
+    except RunError as error:
+        return f"the summary is damaged: {error}"
+    return ""
 
 
 def finished_generations(run: Run) -> list[int]:

@@ -50,18 +50,23 @@ def _some(classes: Sequence[str]) -> str:
     return ", ".join(shown(name) for name in classes[:5]) + more
 
 
+MEASURED = ("test", "validation")
+"Splits that metrics look at."
+
+
 def seen_in_training(data: Data, recipe: Recipe) -> list[str]:
-    """Say how many test images the run was trained on, as far as ids tell: numbers on them flatter the model."""
+    """Say how many images of each measured split the run was trained on, as far as ids tell: they flatter the model."""
     try:
         own = open_data(recipe)
     except SslkitError:
-        return ["the run's own data cannot be opened, so it is not known whether it was trained on these test images"]
+        return ["the run's own data cannot be opened, so it is not known whether it was trained on these images"]
     known = {sample for images in (own.labeled, own.unlabeled) if images is not None for sample in images.ids}
-    assert data.test is not None
-    both = sum(sample in known for sample in data.test.ids)
-    if not both:
-        return []
-    return [
-        f"{both:,} of the {len(data.test):,} test images have the ids of images that the run was trained on: these "
-        "numbers flatter the model"
-    ]
+    found = []
+    for split in (split for split in MEASURED if split in data.splits):
+        ids = data.splits[split].ids
+        if both := sum(sample in known for sample in ids):
+            found.append(
+                f"{both:,} of the {len(ids):,} {split} images have the ids of images that the run was trained on: these "
+                "numbers flatter the model"
+            )
+    return found

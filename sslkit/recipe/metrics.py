@@ -24,6 +24,8 @@ from .resolve import resolve
 
 STANDARD = "standard"
 "The set that is used where none is named."
+FOLDER = "metrics"
+"Where sets lie among the shipped files; their names may begin with it."
 OPEN = ("data", "metric")
 "Sections that may be changed of a model that is trained."
 NEEDED = ("data", "model", "optimizer")
@@ -43,7 +45,7 @@ class Parts:
 def metric_sets() -> dict[str, Path]:
     """Sets of metrics that are installed with sslkit, by name."""
     try:
-        folder = Path(str(resources.files(PACKAGE))) / "metrics"
+        folder = Path(str(resources.files(PACKAGE))) / FOLDER
     except ModuleNotFoundError:
         return {}
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
@@ -102,7 +104,12 @@ def _parts(draft: Draft) -> Parts:
 
 def metric_set(name: str | Path, problems: Problems) -> Table:
     """A file's `[[metric]]` tables, or those of the shipped set of that name."""
-    label, path = find_file(name, "set of metrics", metric_sets())
+    known = metric_sets()
+    listed_as = {f"{FOLDER}/{short}": short for short in known}  # as `sslkit recipes list` has it
+    plain = (
+        name if not isinstance(name, str) or Path(name).is_file() else listed_as.get(name.removesuffix(".toml"), name)
+    )
+    label, path = find_file(plain, "set of metrics", known)
     table = read(label, path)
     check_values(table, table.place, problems, table)
     if others := [key for key in table if key != "metric"]:

@@ -51,6 +51,8 @@ class Loud(Blobs):
             data = replace(data, test=None)
         if self.change == "leak":
             data = replace(data, test=data.unlabeled)
+        if self.change == "leak in validation":
+            data = replace(data, validation=data.labeled)
         return data
 
 @dataclass(eq=False, kw_only=True)
@@ -63,6 +65,7 @@ class Sees:
             "baseline": None if baseline is None else baseline(data.test).tolist(),
             "at": [progress.generation, progress.step, progress.steps],
             "nan": float("nan"),
+            "test_lost": float("inf"),
         }}
 """
 
@@ -186,6 +189,30 @@ def test_metrics_get_labels_baseline_and_the_generations_end(done, others):
     assert sslkit.evaluate(done.folder / "baseline", metrics=["./others.py:Sees"]).metrics["baseline"] is None
 
 
+def test_what_is_no_number_is_seen(done, others, sslkit_cli):
+    for args in ((), ("--generation", "all")):
+        said = " ".join(sslkit_cli("evaluate", done.folder, "--metric", "./others.py:Sees", *args).output.split())
+        assert "not a number" in said.partition("note: ")[0]
+        assert "note: not a number (null in --json):" in said and "test lost; the metric answered NaN" in said
+
+
+def test_a_metric_alone_or_those_of_a_set(done, sslkit_cli):
+    assert "alone, or, given --metrics too, beside those of the file" in " ".join(
+        sslkit_cli("evaluate", "--help").output.split()
+    )
+    made = [sslkit_cli("evaluate", done.folder, "--metrics", name, "--json").stdout for name in SETS]
+    assert made[0] == made[1] == made[2]
+
+
+SETS = ("standard", "metrics/standard", "metrics/standard.toml")
+
+
+def test_a_damaged_summary_is_no_unfinished_run(copy, sslkit_cli):
+    (copy / "summary.json").write_text('{"gen')
+    said = " ".join(sslkit_cli("evaluate", copy).output.split())
+    assert "warning: the summary is damaged" in said and "the run is not finished" not in said
+
+
 def test_a_damaged_baseline_is_said_and_hinders_nothing(copy):
     (copy / "baseline" / "models" / "generation-0" / "model.safetensors").write_bytes(b"x")
     bench = Bench(copy, names=["accuracy"])
@@ -240,6 +267,8 @@ def test_images_that_were_trained_on_flatter_and_it_is_said(done, others):
     made = sslkit.evaluate(done, data="./others.py:Loud", overrides={"data.change": "leak"})
     assert "40 of the 40 test images have the ids of images that the run was trained on" in made.warnings[0]
     assert sslkit.evaluate(done, data="./others.py:Loud").warnings == ()
+    (said,) = sslkit.evaluate(done, data="./others.py:Loud", overrides={"data.change": "leak in validation"}).warnings
+    assert "9 of the 9 validation images have the ids of images that the run was trained on" in said
 
 
 def test_data_that_has_changed_since_the_run_is_said(copy):
