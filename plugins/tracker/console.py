@@ -88,7 +88,7 @@ class Console:
 
     def _forewarn(self, output: Output, values: Mapping[str, Any]) -> None:
         """What the run will take, and what looks unintended, before anything is trained."""
-        needs = {"disk": values.get("disk"), "memory": values.get("memory")}
+        needs = {"disk": values.get("disk"), "memory beside Python's own": values.get("memory")}
         pieces = [f"about {size(number)} of {what}" for what, number in needs.items() if is_number(number)]
         free = f"{size(values['free'])} of disk are free" if is_number(values.get("free")) and pieces else ""
         output.print(

@@ -352,4 +352,4 @@ def test_an_encoding_that_lacks_a_character_does_not_end_the_run(monkeypatch):
     monkeypatch.setattr(sys, "stdout", stream)
     listen(story())
     stream.flush()
-    assert b"mine ? 2 generations" in stream.buffer.getvalue()
+    assert b"mine - 2 generations" in stream.buffer.getvalue()

@@ -1,11 +1,13 @@
 """The table of results and the forms of its numbers."""
 
 import io
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+from rich.text import Text
 
 from sslkit import tables
 from sslkit.story import Story
@@ -156,3 +158,17 @@ def test_results_show_numbers_and_sentences_but_no_tables():
     text = text_of(tables.results({"generations": [entry(0, 0.5, metrics={"test_nll": 0.25, **LARGE})]}, "runs/mine"))
     assert "test_nll 0.25" in text and LARGE["top_5_note"] in text
     assert not [word for word in ("matrix", "777", "456", "per_class", "unknown", "{", "[") if word in text]
+
+
+@pytest.mark.parametrize(
+    ("settings", "coloured"),
+    [({}, False), ({"FORCE_COLOR": "1"}, True), ({"NO_COLOR": "1", "FORCE_COLOR": "1"}, False)],
+)
+def test_colours_are_off_in_a_pipe_and_where_they_are_not_wanted(settings, coloured, monkeypatch, capsys):
+    for name in ("NO_COLOR", "FORCE_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"TERM": "xterm-256color", **settings}.items():
+        monkeypatch.setenv(name, value)
+    tables.make_console(Console).print(Text("sound", "green"), Text("wrong", "bold red"))
+    codes = re.findall(r"\x1b\[([\d;]*)m", capsys.readouterr().out)
+    assert any(re.search(r"(^|;)3\d", code) for code in codes) == coloured
