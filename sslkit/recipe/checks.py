@@ -115,8 +115,7 @@ def _slot(hook: str, draft: Draft, problems: Problems) -> None:
     for timing in draft.timings if hook in TIMED else (None,):
         found = draft.implementing(hook, timing)
         for first, other in zip(found[:1] * len(found), found[1:], strict=False):
-            line = first.table.place.line
-            where = f"{first.label} (line {line})" if line else first.label
+            where = first.label + first.table.place.seen_from(other.table.place)
             way = 'give one `when = "pool"`, the other `when = "step"`' if both else ""
             problems.add(other.table.place, f"{other.label}: implements `{hook}`, as {where} does; one of them can",
                          way or "leave one of them out, or set its `enabled = false`")  # fmt: skip

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from .factory_options import check_options
 from .merge import FACTORIES, in_use
 from .message import Line, Problems, did_you_mean, listed, shortened
 from .places import Table
 
 
 def check_names(table: Table, problems: Problems) -> None:
-    """Note the names of a generation's table that timm does not know."""
+    """Note the names of a generation's table that timm does not know, and the options that it refuses."""
     for section in FACTORIES:
         inside = table.get(section)
         if isinstance(inside, Table) and "use" not in inside:
@@ -16,6 +17,8 @@ def check_names(table: Table, problems: Problems) -> None:
             wrong = _unknown(section, name) if isinstance(name, str) else None
             if wrong:
                 problems.add(inside.where("name"), f"[{section}]: {wrong[0]}", wrong[1])
+            elif isinstance(name, str):
+                check_options(section, inside, problems)
 
 
 def _unknown(section: str, name: str) -> tuple[str, Line] | None:

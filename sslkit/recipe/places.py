@@ -53,6 +53,12 @@ class Place:
         """Its line, where the source has lines."""
         return self.source.line(self.path)
 
+    def seen_from(self, other: Place) -> str:
+        """How a message about another place points at this one: ` (line 3)`, ` (base.toml, line 3)`."""
+        file = "" if self.source.label == other.source.label else self.source.label
+        said = ", ".join(filter(None, [file, f"line {self.line}" if self.line else ""]))
+        return f" ({said})" if said else ""
+
 
 class Table(dict[str, Any]):
     """A TOML table that remembers where it and each of its keys were said."""

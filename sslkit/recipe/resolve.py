@@ -243,13 +243,14 @@ def _readable(path: Path, place: Place, label: str, problems: Problems) -> None:
 
 def _unique(draft: Draft, problems: Problems) -> None:
     """Names are unique: state, randomness and overrides are keyed by them."""
-    seen: dict[str, Plugin] = {}
+    seen: dict[str, list[Plugin]] = {}
     for plugin in draft.plugins:
-        other = seen.setdefault(plugin.name, plugin)
-        if other is not plugin:
-            line = other.table.place.line
-            problems.add(plugin.table.place, f"{plugin.label}: the name `{plugin.name}` is taken by {other.label}"
-                         + (f" (line {line})" if line else ""), "give one of them another `name`")  # fmt: skip
+        place, others = plugin.table.place, seen.setdefault(plugin.name, [])
+        if others:  # one of the same file says more: both lines can be looked at together
+            other = next((one for one in others if one.table.place.source is place.source), others[0])
+            problems.add(place, f"{plugin.label}: the name `{plugin.name}` is taken by {other.label}"
+                         + other.table.place.seen_from(place), "give one of them another `name`")  # fmt: skip
+        others.append(plugin)
 
 
 def check_keys(table: Table, problems: Problems) -> None:

@@ -64,6 +64,32 @@ def test_a_name_that_resembles_none(kitchen):
     assert "`timm.list_models()` lists all" in message and "it has: adabelief, " in message
 
 
+def test_options_that_timm_refuses(kitchen, monkeypatch):
+    monkeypatch.chdir(kitchen.folder)
+    path = kitchen.spoiled("rate = 0.1", "rate = 0.1\noptions = { nestrov = true, lr = 1 }")
+    path.write_text(path.read_text().replace('"test_resnet"', '"test_resnet"\noptions = { stem_wdth = 3 }'))
+    lines = path.read_text().splitlines()
+    model, optimizer = (
+        lines.index("options = { stem_wdth = 3 }") + 1,
+        lines.index("options = { nestrov = true, lr = 1 }") + 1,
+    )
+    message = wrong("spoiled.toml")
+    assert f"  line {optimizer}  [optimizer] sgd: takes no option `nestrov`\n" in message
+    assert "it takes: momentum, dampening, nesterov, " in message and "Did you mean `nesterov`?" in message
+    assert f"  line {optimizer}  [optimizer] options: `lr` has a key of its own\n" in message and "`rate`" in message
+    assert (
+        f"  line {model}  [model] test_resnet: takes no option `stem_wdth`\n" in message and "`stem_width`" in message
+    )
+    message = wrong(kitchen.base, {"optimizer.options": {"nesterov": True}, "optimizer.momentum": 0.0})
+    assert "--set: 1 problem" in message and "[optimizer] sgd: timm refuses its options: Nesterov momentum" in message
+
+
+def test_options_that_timm_takes(kitchen):
+    good = {"optimizer.options": {"nesterov": True, "layer_decay": 0.9}, "model.options": {"bn_eps": 0.1, "act_layer": "relu"},
+            "model.name": "test_efficientnet"}  # fmt: skip
+    assert load(kitchen.base, good, names=True).generations[0].model.options["bn_eps"] == 0.1
+
+
 def test_a_model_plugin_has_no_name_of_timms(kitchen):
     path = kitchen.spoiled('name = "test_resnet"', 'use = "./parts.py:Net"\nname = "mine"')
     assert load(path, names=True).generations[0].model is None

@@ -352,6 +352,17 @@ def test_names_are_unique(kitchen):
     assert_told(problems(path), "the name `supervised` is taken by [[loss]] supervised")
 
 
+def test_a_name_that_is_taken_in_another_file_is_told_with_that_file(kitchen, monkeypatch):
+    monkeypatch.chdir(kitchen.folder)
+    second = '[[noise]]\nname = "drop"\nuse = "./parts.py:Drop"\n'
+    base = line_of(kitchen.base, "parts.py:Drop") - 1
+    message = problems(kitchen.child(second + second + second))
+    assert_told(message, f"line 5  [[noise]] drop: the name `drop` is taken by [[noise]] drop (base.toml, line {base})")
+    assert_told(message, "line 8  [[noise]] drop: the name `drop` is taken by [[noise]] drop (line 5)")
+    message = problems(kitchen.child('[[labeler]]\nname = "second"\nuse = "./parts.py:Label"\n'))
+    assert_told(message, f"as [[labeler]] label (base.toml, line {line_of(kitchen.base, 'parts.py:Label') - 1}) does")
+
+
 # Plugins --------------------------------------------------------------------------------------------------------------
 
 
