@@ -26,6 +26,7 @@ from ..recipe.model import CLEAN, Generation, Recipe, hash_of
 from ..state import plugins_of
 from ..types import Classifier, Progress, Targets, ViewSpec
 from .fitting import check_fit, check_measurable, seen_in_training
+from .remnant import recipe_of
 from .weights import kept
 
 
@@ -78,10 +79,10 @@ class Bench:
         require_timm()
         self.run = run if isinstance(run, Run) else Run(run)
         self.device = choose_device(device)
-        self.recipe = self.run.recipe()
+        self.recipe, gone = recipe_of(self.run)
         self.finished = finished_generations(self.run)
         self.damaged = damaged_summary(self.run)
-        self.warnings: list[str] = [self.damaged] if self.damaged else []
+        self.warnings: list[str] = [*([self.damaged] if self.damaged else []), *gone]
         parts = parts_of(self.recipe, names, sets, data, overrides)
         self.hooks = Hooks([parts.data, *parts.metrics])
         self.use, self.table = parts.data.use, parts.data_table
@@ -147,7 +148,7 @@ class Bench:
         if not child.finished:
             return None
         try:
-            recipe = child.recipe()
+            recipe, _ = recipe_of(child)
             return trained(child, recipe, recipe.generations[-1], self.device, self.data.channels)
         except SslkitError as error:
             self.warnings.append(f"metrics have no supervised baseline to compare with: {error}")

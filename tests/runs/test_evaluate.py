@@ -207,6 +207,32 @@ def test_a_metric_alone_or_those_of_a_set(done, sslkit_cli):
 SETS = ("standard", "metrics/standard", "metrics/standard.toml")
 
 
+FOG = """
+from dataclasses import dataclass
+from sslkit import hookimpl
+
+@dataclass(eq=False, kw_only=True)
+class Fog:
+    density: float = 0.5
+    @hookimpl
+    def perturb_batch(self, images):
+        return images * (1 - self.density)
+"""
+
+
+def test_a_plugin_of_the_training_that_is_gone_hinders_nothing(recipe, out, tmp_path, sslkit_cli, refused):
+    path = recipe('[[noise]]\nuse = "./plugins.py:Fog"\n[[generation]]\nnoise.fog.density = 0.2\n[[generation]]\n', FOG)
+    sslkit.run(path, out=out, device="cpu", overrides={"baseline": True})
+    before = sslkit.evaluate(out, device="cpu")
+    (tmp_path / "plugins.py").unlink()
+    made = sslkit.evaluate(out, device="cpu")
+    assert made.metrics == before.metrics and before.warnings == ()
+    assert len(made.warnings) == 1 and "measuring does without: [[noise]] fog (" in made.warnings[0]
+    text = (out / "recipe.toml").read_text()
+    (out / "recipe.toml").write_text(text.replace('[[loss]]\nuse = "cross_entropy"', '[[loss]]\nuse = "gone"', 1))
+    assert "no loss plugin is called `gone`" in refused("evaluate", out), "it may decide what a model answers"
+
+
 def test_a_damaged_summary_is_no_unfinished_run(copy, sslkit_cli):
     (copy / "summary.json").write_text('{"gen')
     said = " ".join(sslkit_cli("evaluate", copy).output.split())
