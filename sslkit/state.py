@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from .checkpoint import load_optimizer_state, optimizer_state
 from .decay import decaying
-from .errors import RecipeError, RunError
+from .errors import DataError, RecipeError, RunError
 from .forward import Forward, Models, plan_passes
 from .hooks import Hooks
 from .network import Network, build_network, image_size
@@ -271,5 +271,8 @@ def plugins_of(cfg: Generation) -> Hooks:
 
 
 def open_data(recipe: Recipe) -> Data:
-    """The recipe's data; raises what the data plugin raises."""
-    return plugins_of(recipe.generations[0]).open_data(Progress(recipe.settings.seed))
+    """The recipe's data; raises what the data plugin raises, and `DataError` for data that can only measure."""
+    data = plugins_of(recipe.generations[0]).open_data(Progress(recipe.settings.seed))
+    if not len(data.labeled):
+        raise DataError("\n    ".join(["[data]: there are no labeled images, and so nothing to train on", *data.notes]))
+    return data

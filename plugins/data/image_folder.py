@@ -13,7 +13,7 @@ from .drawing import Rows, apportion, draw
 from .files import Files
 from .layout import Layout
 from .origins import Origins
-from .parts import NOTHING, Part, labeled, measured, part
+from .parts import NOTHING, Part, labeled, measured, part, tested
 from .words import counted, shown
 
 Name = Annotated[str, MinLen(1)]
@@ -27,7 +27,8 @@ class ImageFolder:
     The classes are the folders of `labeled`, numbers in their names by value (9 before 10). The class of an unlabeled
     image is known to metrics, and hidden from training, where it comes from `labeled` or lies in a folder of a class's
     name. A folder that one key names is no part of another's. Files of other kinds, and hidden ones, are left out and
-    counted. Images are of any size, grey or colour, 8 or 16 bits; they are turned upright by their EXIF orientation,
+    counted. Where `test` is the only folder that is there, the classes are the folders of `test` (empty ones too), and
+    the data can measure a model and train none. Images are of any size, grey or colour, 8 or 16 bits; they are turned upright by their EXIF orientation,
     and what is transparent becomes white. None is opened before it is asked for.
     Raises `MissingData` where there is no `root`, and `DataError` where its folders are not what the recipe says, a
     class has no or too few images, or an image cannot be read.
@@ -54,9 +55,10 @@ class ImageFolder:
     def open_data(self, progress: Progress) -> Data:
         """The splits of `progress.seed`, by the names of files alone."""
         layout = Layout(WHERE, str(self.root), self._named(), self.classes)
+        if self._only_measures(layout):
+            return self._measuring(layout)
         classes, found = labeled(layout)
-        if self.classes not in (0, len(classes)):
-            raise layout.error(f"classes = {self.classes:,}, but {layout.name('labeled')} has {len(classes)} folders")
+        self._checked(layout, "labeled", classes)
         first, last = self._shares(layout, classes, found)
         rows = draw(found.truth, first, last, lambda k: progress.numpy(f"class/{classes[k]}"))
         origins = Origins(
@@ -74,6 +76,23 @@ class ImageFolder:
             test=self._split("test", origins.test),
             notes=tuple(origins.notes()),
         )
+
+    def _only_measures(self, layout: Layout) -> bool:
+        """Whether test images are all that is there, as where a finished model is measured on others' images."""
+        return layout.there("test") and not any(map(layout.there, ("labeled", "unlabeled", "validation")))
+
+    def _measuring(self, layout: Layout) -> Data:
+        """Test images alone, which a run refuses to begin with: nobody trains on them."""
+        classes = self._checked(layout, "test", tested(layout))
+        origins = Origins(layout, classes, *(NOTHING,) * 5, test=measured(layout, "test", classes))
+        test = self._split("test", origins.test)
+        return Data(classes, self._images("labeled", NOTHING), test=test, notes=tuple(origins.notes()))
+
+    def _checked(self, layout: Layout, key: str, classes: tuple[str, ...]) -> tuple[str, ...]:
+        """Classes, as many as the recipe says."""
+        if self.classes not in (0, len(classes)):
+            raise layout.error(f"classes = {self.classes:,}, but {layout.name(key)} has {len(classes)} folders")
+        return classes
 
     @property
     def _pools(self) -> bool:

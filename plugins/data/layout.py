@@ -54,6 +54,10 @@ class Layout:
         """Whether two keys name one folder."""
         return key in self.prefix and self.prefix[key] == self.prefix.get(other)
 
+    def there(self, key: str) -> bool:
+        """Whether a key names a folder that is there."""
+        return key in self.prefix and is_there(Path(self.root, self.prefix[key]), Path.is_dir)
+
     def ids(self, key: str, names: list[str]) -> list[str]:
         """Paths below a key's folder as ids: paths below the root."""
         at = self.prefix[key]
@@ -66,7 +70,7 @@ class Layout:
         """
         folder = Path(self.root, self.prefix[key])
         if not is_there(folder, Path.is_dir):
-            raise self._no_folder(key, folder)
+            raise self.error(self.lack(key))
         try:
             found = list_images(str(folder), {str(Path(self.root, at)) for at in self.prefix.values()})
         except OSError as error:
@@ -95,16 +99,16 @@ class Layout:
             self.classes or None,
         )
 
-    def _no_folder(self, key: str, folder: Path) -> DataError:
+    def lack(self, key: str) -> str:
+        """What is where a key's folder should be, and what may have been meant."""
+        folder = Path(self.root, self.prefix[key])
         if is_there(folder):
-            return self.error(f"`{key}` takes a folder; {shown(str(folder))} is a file")
+            return f"`{key}` takes a folder; {shown(str(folder))} is a file"
         parent = folder.parent if is_there(folder.parent) else Path(self.root)
         there = folders_in(parent)
         have = f"its folders are {listed(there)}" if there else "it has none"
-        return self.error(
-            f"`{key}` names {self.name(key)}, but there is no such folder in {shown(str(parent))}; {have}"
-            + near(folder.name, there)
-        )
+        near_it = near(folder.name, there)
+        return f"`{key}` names {self.name(key)}, but there is no such folder in {shown(str(parent))}; {have}{near_it}"
 
 
 def prefix(root: str, name: str) -> str:

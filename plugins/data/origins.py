@@ -29,7 +29,7 @@ class Origins:
         yield self._labeled()
         if sources := [*self._hidden(), *self._extra()]:
             yield f"unlabeled: {'; '.join(sources)}"
-        elif "unlabeled" not in self.layout.named:
+        elif "unlabeled" not in self.layout.named and len(self.found):
             yield "unlabeled: no images, as the recipe gives neither `unlabeled` nor `labels_per_class`"
         yield from self._measured()
         same = Counter(map(str.casefold, self.classes))
@@ -40,6 +40,8 @@ class Origins:
 
     def _labeled(self) -> str:
         folder = self.layout.name("labeled")
+        if not len(self.found):
+            return f"labeled: none. {self.layout.lack('labeled')}"
         drawn = f"drawn by seed from the {len(self.found):,} of {folder}" if len(self.hidden) else f"from {folder}"
         return f"labeled: {self._spread(self.labeled)}, {drawn}"
 
@@ -59,12 +61,12 @@ class Origins:
     def _measured(self) -> Iterator[str]:
         for split, part in (("validation", self.validation), ("test", self.test)):
             said = f"{split}: {self._spread(part)}"
-            if split in self.layout.named:
+            if len(part) and split in self.layout.named:
                 yield f"{said}, from {self.layout.name(split)}"
             elif len(part):
                 aside = f"set aside from {self.layout.name('labeled')} by seed"
                 yield f"{said}, {aside}: their labels choose settings and steps, and train nothing"
-        if self.layout.same("validation", "test"):
+        if len(self.validation) and self.layout.same("validation", "test"):
             yield "validation and test are the same images: the step is chosen by what it is then measured on"
 
     def _spread(self, part: Part) -> str:

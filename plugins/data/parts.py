@@ -58,6 +58,15 @@ def labeled(layout: Layout) -> tuple[tuple[str, ...], Part]:
     return classes, part(layout, "labeled", found, classes)
 
 
+def tested(layout: Layout) -> tuple[str, ...]:
+    """The classes where there are test images alone: the folders of `test`. Raises `DataError` where there are none."""
+    found = layout.listing("test")
+    layout.skipped -= found.skipped  # they are counted when the images are taken
+    if not found.folders:
+        raise layout.error(f"`test`: {no_class(layout.named['test'], found)}")
+    return tuple(map(printable, found.folders))
+
+
 def no_class(name: str, found: Listing) -> str:
     """What is wrong with images that lie in no folder."""
     return (

@@ -516,3 +516,20 @@ def test_a_stated_number_of_classes(opened: Open, tmp_path: Path) -> None:
     with pytest.raises(MissingData) as caught:
         opened(root=tmp_path / "nowhere", classes=1000)
     assert caught.value.classes == 1000  # so that `sslkit check` composes for as many
+
+
+# Only to measure on -----------------------------------------------------------------------------------------------
+
+
+def test_test_images_alone_have_classes_and_train_nothing(opened: Open, photos: Path) -> None:
+    root = photos.parent / "only"
+    fill(root, **{"test/cat": 2, "test/owl": 0, "test/dog": 3})
+    data = opened(root=root, test="test")
+    assert (data.classes, sizes(data)) == (("cat", "dog", "owl"), {"labeled": 0, "test": 5})
+    assert data.notes[0].startswith(f"labeled: none. `labeled` names `train`, but there is no such folder in `{root}`")
+    assert data.notes[1:] == ("test: 5 images, none of `owl`, from `test`",)
+    assert sizes(opened(root=root / "test", test=".")) == {"labeled": 0, "test": 5}
+    assert sizes(opened(root=root, test="test", unlabeled="extra", labels_per_class=3, validation=4)) == sizes(data)
+    assert "name the same folder" in refused(opened, root=root, labeled="test", test="test")
+    assert "classes = 4, but `test` has 3 folders" in refused(opened, root=root, test="test", classes=4)
+    assert "there is no such folder" in refused(opened, labeled="trian", test="test", unlabeled="extra")

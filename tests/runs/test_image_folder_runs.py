@@ -12,7 +12,7 @@ from harness import Job, Trial
 from small import BASE
 
 import sslkit
-from sslkit.errors import MissingData, RunError
+from sslkit.errors import DataError, MissingData, RunError
 from sslkit.folder import Run
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "plugins"))
@@ -144,3 +144,20 @@ def test_a_recipe_that_wants_unlabeled_images_where_there_are_none(tmp_path, ref
     said = " ".join(refused("check", write(tmp_path, data=data)).split())
     assert "the data has no unlabeled images" in said
     assert "no images, as the recipe gives neither `unlabeled` nor `labels_per_class`" in said
+
+
+def test_a_model_is_measured_on_a_folder_of_test_images_alone_which_no_run_trains_on(shared, tmp_path, monkeypatch):
+    run = sslkit.run(shared, out=tmp_path / "run", device="cpu")
+    fill(tmp_path / "only", **{"test/cat": 3, "test/dog": 0, "test/owl": 4})
+    monkeypatch.chdir(tmp_path)
+    only = {"data.root": "only", "data.test": "test"}
+    made = sslkit.evaluate(run, data="image_folder", overrides=only, device="cpu")
+    assert {"test_accuracy", "test_ece"} <= made.metrics.keys() and "validation_accuracy" not in made.metrics
+    text = shared.parent.joinpath("base.toml").read_text()
+    text = re.sub(r"\[data\].*?\n\n", "", text + "\n\n", flags=re.DOTALL)
+    (tmp_path / "lone.toml").write_text(text + '\n[data]\nuse = "image_folder"\nroot = "only"\ntest = "test"\n')
+    with pytest.raises(
+        DataError, match=r"no labeled images, and so nothing to train on\n    labeled: none\. `labeled` names `train`"
+    ):
+        sslkit.run(tmp_path / "lone.toml", out=tmp_path / "no", device="cpu")
+    assert not (tmp_path / "no").exists()
