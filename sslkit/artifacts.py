@@ -89,6 +89,20 @@ def write_atomic(path: Path, text: str) -> None:
         raise RunError(f"{path} could not be written ({error})") from error
 
 
+def read_card(path: Path) -> dict[str, Any]:
+    """What stands beside a generation's model: its results, and what it is built by. Raises `RunError` where damaged."""
+    try:
+        card = json.loads(path.read_text())
+        if not isinstance(card, dict) or not isinstance(card.get("index"), int):
+            raise ValueError("it is no card of a generation")
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"{path} is damaged ({error}). What it says cannot be made again from what is left: restore {path.parent} "
+            "from a copy, or start the run anew"
+        ) from error
+    return card
+
+
 def damage(folder: Path) -> str | None:
     """What is wrong with a committed folder: None if every file is as it was written."""
     try:

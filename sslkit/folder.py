@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from . import __version__
-from .artifacts import committed, create_folder, damage, save_tree, weights_digest, write_atomic
+from .artifacts import committed, create_folder, damage, read_card, save_tree, weights_digest, write_atomic
 from .checkpoint import Checkpoints
 from .errors import Interrupted, RunError
 from .keeping.lock import Lock
 from .keeping.room import patiently, save_checkpoint
+from .keeping.run_folders import sound_summary
 from .labels import load_labels
 from .measuring.weights import weights_of
 from .network import Network, build_network, without_weights
@@ -57,14 +58,12 @@ class Run:
         """`summary.json`; its `status` says whether the run is finished."""
         path = self.folder / SUMMARY
         try:
-            summary: dict[str, Any] = json.loads(path.read_text())
-            summary["status"]
-        except (OSError, ValueError, LookupError, TypeError) as error:
+            return sound_summary(json.loads(path.read_text()))
+        except (OSError, ValueError) as error:
             raise RunError(
                 f"{path} cannot be read ({error}). If {self.folder} is a run folder, `sslkit run --resume {self.folder}` "
                 "writes it anew"
             ) from error
-        return summary
 
     @property
     def finished(self) -> bool:
@@ -226,7 +225,7 @@ class Run:
     def entries(self) -> list[dict[str, Any]]:
         """The summary's entries of the finished generations."""
         cards = sorted((self.folder / "models").glob("generation-*/card.json"), key=_number)
-        return [{k: v for k, v in json.loads(card.read_text()).items() if k not in CARD_KEYS} for card in cards]
+        return [{k: v for k, v in read_card(card).items() if k not in CARD_KEYS} for card in cards]
 
     def finish(self, state: State, session: Session) -> dict[str, Any]:
         """The summary of a finished run. It is written last: what says that all is done must be true."""

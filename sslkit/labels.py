@@ -93,7 +93,9 @@ def pool_labels(state: State, session: Session, resumed: bool) -> None:
             state.hooks.load_state(plugins)
     else:
         state.stored = label_pool(state, session)
-        stored, left = state.stored, state.hooks.state()
+        # Trackers tell of one run, when and how far: that is no part of what its labels are.
+        trackers = {entry.name for entry in state.hooks.entries if entry.section == "tracker"}
+        stored, left = state.stored, {n: own for n, own in state.hooks.state().items() if n not in trackers}
         patiently(lambda: save_labels(folder, stored, session.data.classes, provenance, left))
         session.run.lock.tell()
     if not resumed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 from typing import Any
@@ -99,8 +98,6 @@ def anew_command() -> str:
 
 def finished(folder: Path) -> bool:
     """Whether a run folder needs no more work (one that cannot be read is for the run to complain about)."""
-    try:
-        summary = json.loads((folder / "summary.json").read_text())
-    except (OSError, ValueError):
-        return False
-    return isinstance(summary, dict) and summary.get("status") == "finished"
+    from ..watching.standing import read_summary
+
+    return read_summary(folder).get("status") == "finished"

@@ -14,7 +14,7 @@ from ..recipe.model import UNDECIDING, Recipe, hash_of
 from ..recipe.read import locate
 from ..recipe.tables import diff
 from ..tables import percent
-from ..watching.standing import PLACE, RECIPE, SUMMARY, Standing, newest_first, read_json, runs_in, standing
+from ..watching.standing import PLACE, RECIPE, Standing, newest_first, read_json, read_summary, runs_in, standing
 
 TOLD = 6
 "Runs of a kind that are listed, and differences of one."
@@ -105,7 +105,7 @@ def _said(run: Standing) -> str:
     if run.state == "running":
         return f"running now, by {run.holder}; `sslkit status {run.folder}` looks at it"
     when = time.strftime("%d %b %Y %H:%M", time.localtime(run.sign))
-    entries = read_json(run.folder / SUMMARY).get("generations") or [{}]
+    entries = read_summary(run.folder).get("generations") or [{}]
     test = entries[-1].get("test_accuracy") if isinstance(entries[-1], dict) else None
     score = f", test accuracy {percent(test)}" if run.state == "finished" and test is not None else ""
     return f"{run.state} {when}{score}"

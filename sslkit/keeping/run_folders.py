@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from ..errors import RunError
 
@@ -29,6 +30,30 @@ def why_no_run(folder: Path) -> str:
         return f"is no run folder: it {what}{_there('runs beside it', near)}"
     inside = [str(path) for path in sorted(folder.iterdir()) if is_run(path)]
     return f"is no run folder: it has no {RECIPE}{_there('runs in it', inside)}"
+
+
+def sound_summary(value: Any) -> dict[str, Any]:
+    """A summary.json as it was read. Raises `ValueError` where it has not the shape of one."""
+    if not isinstance(value, dict):
+        raise ValueError("it is no JSON object")
+    if not isinstance(value.get("status"), str):
+        raise ValueError("it has no `status`")
+    entries, baseline = value.get("generations", []), value.get("baseline")
+    if not isinstance(entries, list) or not all(map(_is_result, entries)):
+        raise ValueError("its `generations` are no list of results")
+    if baseline is not None and not _is_result(baseline):
+        raise ValueError("its `baseline` is no result")
+    return value
+
+
+def _is_result(entry: Any) -> bool:
+    """Whether a generation's entry has the shape that those who read it count on."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("index", 0), int):
+        return False
+    inside = [entry.get(name) or {} for name in ("metrics", "timing", "selected")]
+    return all(isinstance(one, dict) for one in inside) and all(
+        isinstance(number, (int, float)) for number in inside[1].values()
+    )
 
 
 def _there(what: str, paths: list[str]) -> str:

@@ -10,7 +10,7 @@ from rich.text import Text
 from ..screen import Screen
 from ..tables import Flow, count, duration, results
 from .replay import Replay, replay
-from .standing import SUMMARY, Standing, ago, read_json
+from .standing import Standing, ago, read_summary
 
 STYLES = {"running": "green", "finished": "green", "failed": "red", "killed": "red"}
 
@@ -56,7 +56,7 @@ class Look:
         if waiting := run.doing.get("waiting"):
             parts.append(Text(str(waiting), "yellow"))
         if run.state == "finished":
-            return Group(*parts, Text(), results(read_json(run.folder / SUMMARY)))
+            return Group(*parts, Text(), results(read_summary(run.folder)))
         parts += [Screen(story, beside=len(parts) + 3), Text(), Flow(self.safety(), "dim")]
         if run.state != "running":
             parts.append(Text(f"go on with:\n    {run.again}"))

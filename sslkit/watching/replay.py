@@ -14,7 +14,7 @@ from typing import Any
 
 from ..story import Place, Story, Told
 from ..tables import is_number
-from .standing import METRICS, RECIPE, SUMMARY, Standing, ago, read_json
+from .standing import METRICS, RECIPE, Standing, ago, read_json, read_summary
 
 TAIL, HEAD = 1 << 18, 1 << 16
 "Bytes read from the end of a log, however long it is, and from its beginning."
@@ -143,7 +143,7 @@ def _entries(folder: Path) -> list[dict[str, Any]]:
 
 def _baseline(folder: Path) -> dict[str, Any] | None:
     """The baseline's result."""
-    summary = read_json(folder / "baseline" / SUMMARY)
+    summary = read_summary(folder / "baseline")
     results = summary.get("generations") or []
     done = summary.get("status") == "finished" and results and isinstance(results[-1], dict)
     return results[-1] if done else None

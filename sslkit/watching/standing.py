@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from ..keeping.lock import FILE as LOCK
 from ..keeping.lock import Holder, holder
+from ..keeping.run_folders import sound_summary
 
 RECIPE, SUMMARY, METRICS, CHECKPOINTS = "recipe.toml", "summary.json", "metrics.jsonl", "checkpoints"
 PLACE = Path("runs")
@@ -101,6 +102,14 @@ def read_json(path: Path) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def read_summary(folder: Path) -> dict[str, Any]:
+    """A run's summary.json; nothing where it cannot be read, or has not the shape of one."""
+    try:
+        return sound_summary(read_json(folder / SUMMARY))
+    except ValueError:
+        return {}
+
+
 def newest_checkpoint(folder: Path) -> Saved | None:
     """The newest checkpoint that is there (whether it is whole is found out when it is needed)."""
     found = []
@@ -114,7 +123,7 @@ def newest_checkpoint(folder: Path) -> Saved | None:
 
 
 def _state(folder: Path, who: Holder | None) -> State:
-    status = read_json(folder / SUMMARY).get("status")
+    status = read_summary(folder).get("status")
     if status == "finished":
         return "finished"
     if who and who.sure:
@@ -128,7 +137,7 @@ def _in_baseline(folder: Path) -> bool:
     """Whether the baseline is what is trained, or was when the run ended: the run's own log comes after it."""
     inside = folder / "baseline"
     own = (folder / METRICS).exists() or (folder / CHECKPOINTS).exists()
-    return not own and (inside / RECIPE).is_file() and read_json(inside / SUMMARY).get("status") != "finished"
+    return not own and (inside / RECIPE).is_file() and read_summary(inside).get("status") != "finished"
 
 
 def _signs(folder: Path) -> Iterable[float]:
