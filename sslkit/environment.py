@@ -31,7 +31,8 @@ def choose_device(name: str | None) -> torch.device:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         there = ["cpu"] + ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
-        reason = str(error).splitlines()[0]
+        known = any(name.partition(":")[0] == kind for kind in ("cpu", "cuda", "mps", "xpu"))
+        reason = str(error).splitlines()[0] if known else "no kind of device is called so"  # torch lists dozens
         raise RunError(f"--device {name} is not to be had here ({reason}); there is: {', '.join(there)}") from error
     return device
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from .errors import RecipeError
 from .hookspecs import SECTIONS
-from .recipe.content import beside, content, why
+from .recipe.content import beside, content, is_file, why
 from .recipe.message import did_you_mean, listed, sentence, visible, words_of
 
 FILE = re.compile(r"(?P<path>.+\.py):(?P<cls>\w+)")
@@ -45,6 +45,17 @@ def available() -> list[Available]:
 def named(section: str, name: str) -> list[Available]:
     """Installed plugins of a name; more than one: several packages provide it."""
     return [Available(section, name, *_package(point), point.value) for point in _points(section).get(name, [])]
+
+
+def rivals(section: str, name: str) -> list[tuple[Available, type]]:
+    """The classes that several packages provide under one name, of which none can be used; empty: it is one's alone.
+
+    Raises `RecipeError` for one that cannot be imported.
+    """
+    points = _points(section).get(name, [])
+    if len({point.value for point in points}) < 2:
+        return []
+    return [(Available(section, name, *_package(p), p.value), _loaded(p)) for p in sorted(points, key=_package)]
 
 
 def find(section: str, use: str, folder: Path) -> type:
@@ -107,6 +118,10 @@ def _unknown(section: str, use: str) -> str:
     known, use = names(section), visible(use)
     if use.endswith(".py"):
         return f"`{use}` names no class\nwrite `{use}:ClassName`"
+    if not use or any(mark in use for mark in ":/"):
+        what = f"`{use}` is neither a plugin's name nor a file's class" if use else "`use` is empty"
+        return f"{what}\nwrite `./file.py:Class`, or a plugin's name; " + sentence(f"installed: {listed(known)}.",
+                                                                                   did_you_mean(use, known))  # fmt: skip
     hint = did_you_mean(use, known)
     if not hint:
         elsewhere = ((other, did_you_mean(use, names(other))) for other in SECTIONS)
@@ -134,7 +149,9 @@ def _module(path: Path) -> ModuleType:
     try:
         source = content(path, LARGEST, "a plugin's file")
     except (OSError, ValueError) as error:
-        hint = did_you_mean(path.name, beside(path, "*.py"))
+        files = beside(path, "*.py")
+        lies = f"Python files there: {listed(files)}."
+        hint = "" if is_file(path) else sentence("write `./file.py:Class`.", lies, did_you_mean(path.name, files))
         raise RecipeError(f"`{path}` cannot be read: {why(error)}\n{hint}".rstrip()) from error
     return _executed(path, source)
 

@@ -51,7 +51,9 @@ def find(name: str) -> tuple[Kind, Path]:
     short = {full.rpartition("/")[2]: full for full in reversed(known)}
     if (full := bare if bare in known else short.get(bare, "")) in known:
         return known[full]
-    hint = did_you_mean(bare, known) or did_you_mean(Path(bare).name, known)
+    starting = [f"`{full}`" for full in known if bare and full.rpartition("/")[2].startswith(bare)]
+    hint = f"Did you mean {' or '.join(starting[:4])}?" if starting else ""
+    hint = hint or did_you_mean(bare, known) or did_you_mean(Path(bare).name, known)
     there = sentence(f"there are: {listed(known)}.", hint)
     raise RecipeError(f"no recipe called `{name[:200]}` comes with sslkit\n  {there}")
 

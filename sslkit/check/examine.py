@@ -38,7 +38,7 @@ def examine(recipe: Recipe, device: torch.device, say: Callable[[str], Any] = st
         found = probe(recipe, data, device, timing=True, say=say)
         baseline = baseline_seconds(recipe, data, device) if recipe.settings.baseline else None
     facts = facts_of(recipe.generations[0], data, device)
-    open_ends, problems = unjudged(recipe, found), troubles(found)
+    open_ends, problems = unjudged(recipe, found), troubles(found, recipe)
     return {
         **picture(recipe, found, facts, data, baseline),
         "notes": list(data.notes),

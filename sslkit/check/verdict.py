@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..hookspecs import hooks_of
+from ..recipe.message import listed
 from ..recipe.model import Recipe
 from ..state import plugins_of
 from .seen import GenerationProbe
@@ -12,7 +13,7 @@ from .seen import GenerationProbe
 OFF = "its line above says why; let its stream be on in one of them, or leave it out (enabled = false)"
 
 
-def troubles(found: Sequence[GenerationProbe]) -> list[tuple[str, str]]:
+def troubles(found: Sequence[GenerationProbe], recipe: Recipe | None = None) -> list[tuple[str, str]]:
     """What keeps a recipe from learning and in which generations, then what may mend it."""
     places: dict[tuple[str, str], list[int]] = {}
     for seen in found:
@@ -20,8 +21,24 @@ def troubles(found: Sequence[GenerationProbe]) -> list[tuple[str, str]]:
             places.setdefault(trouble, []).append(seen.index)
     tried = {name for seen in found for name in [*seen.silent, *(term.owner for term in seen.terms.values())]}
     for name in dict.fromkeys(name for seen in found for name in seen.waiting if name not in tried):
-        places[f"loss `{name}` is off in every generation", OFF] = []
+        places[f"loss `{name}` is off in every generation", _alone(found, recipe) or OFF] = []
     return [(f"{where(numbers)}{what}", advice) for (what, advice), numbers in places.items()]
+
+
+def _alone(found: Sequence[GenerationProbe], recipe: Recipe | None) -> str:
+    """That a single generation has nobody before it who teaches; nothing where that is not why a loss is off."""
+    if recipe is None or len(found) != 1 or found[0].teachers:
+        return ""
+    hooks = plugins_of(recipe.generations[0])
+    who = listed(f"`{e.name}`" for e in hooks.entries if "make_teacher" in hooks_of(e.plugin))
+    return (
+        ""
+        if who == "none"
+        else (
+            f"there is but one generation, and {who} would teach what one before it learned: "
+            "write a second [[generation]], or leave the loss out (enabled = false)"
+        )
+    )
 
 
 def where(generations: list[int]) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..keeping.run_folders import check_run
-from .options import device_option, overrides
+from .options import Recipes, device_option, overrides
 
 if TYPE_CHECKING:
     from ..measuring.evaluate import Bench, Evaluation
@@ -29,7 +29,7 @@ def number_or_all(context: click.Context, parameter: click.Parameter, value: str
         raise click.BadParameter(f"{value!r} is neither a generation's number (0, 1, ...) nor `all`.") from None
 
 
-@click.command()
+@click.command(cls=Recipes)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "--generation",

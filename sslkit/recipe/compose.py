@@ -90,10 +90,22 @@ def composed(label: str, path: Path, chain: tuple[Path, ...], problems: Problems
     refuse_other("recipe", label, table)
     place, source = table.place, table.place.source
     check_values(table, place, problems, table)
+    _check_lists(table, problems)
     base = Table({}, place)
     if "extends" in table:
         base = _base(table, (*chain, path.resolve()), problems)
     return merge(base, anchor(table.without("extends"), source), problems)
+
+
+def _check_lists(table: Table, problems: Problems) -> None:
+    """Refuse what would be passed over in silence: no generations where none were, digests that are none."""
+    if table.get("generation") == [] and "extends" not in table:
+        problems.add(table.where("generation"), "`generation = []`: there is no generation to train",
+                     "leave the key out: a recipe without [[generation]] is one generation")  # fmt: skip
+    files = table.get("files", {})
+    if not isinstance(files, dict) or not all(isinstance(digest, str) for digest in files.values()):
+        problems.add(table.where("files"), f"`files = {shown(files)}`: these are digests, written beside a run",
+                     "leave the key out: no recipe says it by hand")  # fmt: skip
 
 
 def _base(table: Table, chain: tuple[Path, ...], problems: Problems) -> Table:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RecipeError
+from ..hookspecs import SECTIONS
+from ..registry import names
 from .compose import reopened
 from .draft import Draft
 from .merge import anchor, merge
@@ -66,7 +68,7 @@ def parts_of(
         table = merge(table, metric_set(name, problems), problems)
     said = {"metric": [{"use": name} for name in dict.fromkeys(names)], **({"data": {"use": data}} if data else {})}
     for key, value in said.items():
-        if value:
+        if value and _are_there(key, value, problems):
             table = merge(table, _said(key, value), problems)
     own = {path: value for path, value in (overrides or {}).items() if _is_open(path, problems)}
     if own:
@@ -82,6 +84,16 @@ def _said(section: str, value: Any) -> Table:
     place = Place(source)
     tables = [Table(item, place) for item in value] if isinstance(value, list) else Table(value, place)
     return anchor(Table({section: tables}, place), source)
+
+
+def _are_there(section: str, value: Any, problems: Problems) -> bool:
+    """Whether no plugin is one of another section; there is no table on a command line to be moved."""
+    uses, known = [one["use"] for one in (value if isinstance(value, list) else [value])], names(section)
+    strange = [use for use in uses if use not in known and any(use in names(other) for other in SECTIONS)]
+    for use in strange:
+        problems.add(Place(Source(f"--{section}", Path.cwd())), f"no {section} plugin is called `{use}`",
+                     sentence(f"installed: {listed(known)}.", did_you_mean(use, known)))  # fmt: skip
+    return not strange
 
 
 def _is_open(path: str, problems: Problems) -> bool:

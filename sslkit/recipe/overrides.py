@@ -22,6 +22,8 @@ BARE = re.compile(r"""[^\s\[\]{}"'=,#][^\[\]{}"'=\n]*""")
 "A value that needs no quotes on the command line: words, names, paths."
 WORD = re.compile(r"[^\s\[\]{},=]+(?:[ \t]+[^\s\[\]{},=]+)*")
 "Words between the marks of a list or table."
+PYTHONIC = re.compile(r"""(?<=[{,\s])["']?([\w-]+)["']?[ \t]*:(?![\w/\\.])""")
+"A key as Python and JSON write it; what follows the colon of a plugin in a file is its class."
 EMPTY = '""'
 
 
@@ -65,11 +67,14 @@ def _value(text: str) -> Any:
 def _mended(path: str, value: str) -> str:
     """What to type instead of a value that is none: with the quotes that a shell took, if that is all it lacks."""
     accepted = 'expected 0.5, true, a word, "text", ["a", "b"] or { key = 1 }'
-    if value[0] in "[{" and not {'"', "'"} & set(value):
-        quoted = WORD.sub(_quoted, value)
+    if value[0] in "[{" and (not {'"', "'"} & set(value) or (value[0] == "{" and PYTHONIC.search(value))):
+        as_toml = PYTHONIC.sub(r"\1 =", value) if value[0] == "{" else value
+        quoted = WORD.sub(_quoted, as_toml)
         with suppress(ValueError, RecursionError):
             _value(quoted)
             typed = shlex.quote(f"{path}={quoted}")
+            if as_toml != value:
+                return f"a table is written with `=`, not with `:`, and its text in quotes: --set {shortened(typed)}"
             return f"text in lists and tables needs quotes, and those the shell's: --set {shortened(typed)}"
     if value.count('"') % 2 or value.count("'") % 2:
         return f"a quote is not closed; {accepted}"

@@ -16,7 +16,7 @@ from .content import beside, content, kind, why
 from .message import Problems, did_you_mean, listed, sentence, shortened, shown, visible
 from .naming import named
 from .places import Place, Source, Table, annotated
-from .text import decoded
+from .text import decoded, deep_line
 
 LARGEST = 1 << 20  # bytes: a recipe is read by people; data belongs into files of its own
 LONGEST_LINE = 20_000  # characters: nobody reads a longer one
@@ -119,7 +119,10 @@ def _parsed(source: Source) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(_syntax(source, str(error))) from error
     except RecursionError as error:
-        raise RecipeError(f"{source.label}: not valid TOML: tables or lists within one another too deep") from error
+        line = f"line {number}: " if (number := deep_line(source.text)) else ""
+        raise RecipeError(
+            f"{source.label}: {line}not valid TOML: tables or lists within one another too deep"
+        ) from error
     except ValueError as error:
         raise RecipeError(_number(source, error)) from error
     deep = next((key for key, value in table.items() if depth(value) >= DEEPEST), None)

@@ -171,7 +171,8 @@ def _reserved(section: str, label: str, table: Table, problems: Problems) -> Res
         problems.add(table.place, f"{label}: `use` is missing", partial(_installed, section, name_of(table)))
         return None
     name = name_of(table)
-    if name is not None and not NAME.fullmatch(name):
+    unknown = "name" not in table and not registry.FILE.fullmatch(name or "") and name not in registry.names(section)
+    if name is not None and not NAME.fullmatch(name) and not (unknown and name == table["use"]):  # told of `use` itself
         place = table.where("name" if "name" in table else "use")
         label = f"{registry.heading(section)} {shortened(name)}".rstrip()
         problems.add(place, f"{label}: a plugin cannot be called {shown(name)}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 
 MARKS = {
     codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32", codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16",
@@ -10,6 +11,10 @@ MARKS = {
 "Byte-order marks, the longer ones first: one of UTF-32 begins with one of UTF-16."
 SIGNS = {b"PK\x03\x04": "a zip archive", b"\x1f\x8b": "a gzip archive", b"\x89PNG": "a PNG image", b"\xff\xd8\xff": "a JPEG image"}  # fmt: skip
 SAVE = "TOML is UTF-8: save it as UTF-8"
+TOKENS = re.compile(
+    r"""\"{3}(?:[^\\]|\\.)*?\"{3}|'{3}.*?'{3}|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+'|#[^\n]*+|[\[\]{}]""", re.DOTALL
+)
+"Strings and comments, in which brackets are none; brackets."
 LOOKED_AT = 4096  # bytes, among which text has no zeros
 
 
@@ -31,6 +36,16 @@ def decoded(data: bytes) -> str:
     if "\r" in text and "\n" not in text:
         raise ValueError("its lines end with CR alone, as on old Macs; save it with LF or CR LF line ends")
     return text
+
+
+def deep_line(text: str) -> int | None:
+    """The number of the line with the bracket that lies deepest in a TOML text, outside of strings and comments."""
+    depth, deepest, place = 0, 0, None
+    for token in TOKENS.finditer(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
+        if depth > deepest:
+            deepest, place = depth, token.start()
+    return None if place is None else text.count("\n", 0, place) + 1
 
 
 def encoding(data: bytes) -> str:

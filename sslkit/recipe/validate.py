@@ -85,8 +85,15 @@ def _note(cls: type, table: Table, label: str, problems: Problems, detail: Error
 def _accepted(owner: type, key: str, value: Any, detail: ErrorDetails) -> str:
     """What a field takes, and which of its choices was meant."""
     received = detail["input"] if isinstance(value, list) else value
-    guess = did_you_mean(received, fields.choices(fields.hints(owner)[key]), '"')
+    guess = did_you_mean(received, fields.choices(fields.hints(owner)[key]), '"') or _of_python(received)
     return sentence(f"it takes {fields.accepted(owner, key)}", guess)
+
+
+def _of_python(value: Any) -> str:
+    """What a word of Python's is in TOML, or one of TOML's that stands in quotes."""
+    if value in ("True", "False", "true", "false"):
+        return f"Did you mean {value.lower()}, without quotes?" if value.islower() else f"Did you mean {value.lower()}?"
+    return "TOML has no None: leave the key out." if value in ("None", "null") else ""
 
 
 def _walk(cls: type, table: Table, loc: tuple[int | str, ...]) -> tuple[type, Table, list[str]]:

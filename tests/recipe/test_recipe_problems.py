@@ -380,7 +380,7 @@ def test_a_name_that_is_taken_in_another_file_is_told_with_that_file(kitchen, mo
             "./parts.py:Sure",
             ["`Sure` implements no hook of [[noise]]", "it is a labeler plugin: put it under [[labeler]]"],
         ),
-        ("", ["no noise plugin is called ``"]),
+        ("", ["`use` is empty"]),
     ],
 )
 def test_use(kitchen, use, parts):

@@ -479,7 +479,7 @@ def test_a_model_without_stochastic_depth(recipe, out, refused):
 
 @pytest.mark.parametrize(("later", "words"), [
     ({"model": {**{k.removeprefix("model."): v for k, v in DENSE.items()}}}, "[model] densenet121: takes no `drop_path_rate`"),
-    ({"optimizer.options": {"nesterof": True}}, "[optimizer] sgd: timm refuses it"),
+    ({"optimizer.options": {"nesterof": True}}, "[optimizer] sgd: takes no option `nesterof`"),
     ({"noise.cutout.size": 900}, "900"),
 ])  # fmt: skip
 def test_what_a_later_generation_cannot_build_is_said_before_the_first(recipe, out, refused, later, words):
@@ -489,12 +489,12 @@ def test_what_a_later_generation_cannot_build_is_said_before_the_first(recipe, o
     with pytest.raises(RecipeError) as caught:
         sslkit.run(recipe(text), overrides={"baseline": True, **over}, out=out, device="cpu")
     first, _, line = str(caught.value).splitlines()[:3]
-    assert first == "tiny: 1 problem" and line.startswith("  generation 1: ") and words in line
+    assert first in ("tiny: 1 problem", "--set: 1 problem") and "generation 1" in line and words in line
     assert not out.exists()
     said = refused(
         "run", recipe(text), "--out", out, *(f"--set=optimizer.options={{ {key} = 1 }}" for key in ["nesterof"])
     )
-    assert "generation 0, 1: [optimizer] sgd: timm refuses it" in " ".join(said.split())
+    assert "[optimizer] sgd: takes no option `nesterof` it takes: " in " ".join(said.split())
 
 
 @pytest.mark.parametrize(("overrides", "words"), [
