@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -17,8 +19,27 @@ GAP = 2
 "Cells of space between two columns."
 WIDEST = 24
 "Cells that a column has at most; longer headings and values are broken."
+SHORT = 8
+"Cells of values that are read across two blocks."
+WORD = re.compile(r'"[^"]*"[,\]]*|\S+')
+"What is broken over lines nowhere inside."
 BESIDE = 3
 "Columns of texts that should fit beside one another, if need be on several lines."
+
+
+class Trimmed:
+    """Something without the spaces that fill its lines up: they are in the way of whoever copies or compares it."""
+
+    def __init__(self, inside: RenderableType) -> None:
+        self.inside = inside
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for line in console.render_lines(self.inside, options, pad=False):
+            while line and not line[-1].text.strip() and not line[-1].control:
+                line.pop()
+            if line:
+                line[-1] = Segment(line[-1].text.rstrip(), *line[-1][1:])
+            yield from [*line, Segment.line()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +75,15 @@ class Blocks:
             return WIDEST
         return max(12, (width - self.name_width(width)) // min(len(self.columns), BESIDE) - GAP)
 
+    def fits(self, width: int) -> bool:
+        """Whether it can be read here: nothing inside quotes and no word is broken, and only short values are cut apart."""
+        widest = self.widest(width)
+        words = (word for column in self.columns for cell in column.cells for word in WORD.findall(str(cell)))
+        if any(cell_len(word) > widest for word in words):
+            return False
+        blocks = len(self.cut(width))
+        return blocks == 1 or (blocks == 2 and all(column.width(widest) <= SHORT for column in self.columns))
+
     def cut(self, width: int) -> list[list[Column]]:
         """The columns of each block. One column is always there, however narrow the place."""
         blocks: list[list[Column]] = []
@@ -71,7 +101,7 @@ class Blocks:
         for number, block in enumerate(self.cut(width)):
             if number:
                 yield Text()
-            yield self._table(block, width)
+            yield Trimmed(self._table(block, width))
 
     def _table(self, block: list[Column], width: int) -> Table:
         table = Table(box=RULED, show_edge=False, pad_edge=False, padding=(0, GAP - 1, 0, 0), header_style="dim")

@@ -27,9 +27,9 @@ class ImageFolder:
     The classes are the folders of `labeled`, numbers in their names by value (9 before 10). The class of an unlabeled
     image is known to metrics, and hidden from training, where it comes from `labeled` or lies in a folder of a class's
     name. A folder that one key names is no part of another's. Files of other kinds, and hidden ones, are left out and
-    counted. Where `test` is the only folder that is there, the classes are the folders of `test` (empty ones too), and
-    the data can measure a model and train none. Images are of any size, grey or colour, 8 or 16 bits; they are turned upright by their EXIF orientation,
-    and what is transparent becomes white. None is opened before it is asked for.
+    counted. Where `test` is the only folder that is there, the classes are its folders (empty ones too), and the data
+    can measure a model and train none. Images are of any size, grey or colour, 8 or 16 bits; they are turned upright by
+    their EXIF orientation, and what is transparent becomes white. None is opened before it is asked for.
     Raises `MissingData` where there is no `root`, and `DataError` where its folders are not what the recipe says, a
     class has no or too few images, or an image cannot be read.
     """

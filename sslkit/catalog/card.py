@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,19 @@ def cards(name: str, folder: Path) -> list[Card]:
         pairs = [(section, rest)]
     if not pairs:
         raise RecipeError(_unknown(name))
-    return [_card(section, use, registry.find(section, use, folder)) for section, use in pairs]
+    return [card for section, use in pairs for card in _cards_of(section, use, folder)]
+
+
+def _cards_of(section: str, use: str, folder: Path) -> list[Card]:
+    """A name's plugin; of several packages' each, with what forbids their use."""
+    if not (rivals := registry.rivals(section, use)):
+        return [_card(section, use, registry.find(section, use, folder))]
+    try:
+        registry.find(section, use, folder)
+        clash = ""
+    except RecipeError as error:
+        clash = "; ".join(str(error).splitlines())
+    return [replace(_card(section, use, cls, found), wrong=clash) for found, cls in rivals]
 
 
 def _likely(cls: type) -> str:
@@ -93,8 +105,8 @@ def _unknown(name: str) -> str:
     return f"no plugin is called `{name}`\n  " + sentence(hint, "`sslkit plugins list` shows those that are installed")
 
 
-def _card(section: str, use: str, cls: type) -> Card:
-    found = next(iter(registry.named(section, use)), None)
+def _card(section: str, use: str, cls: type, found: registry.Available | None = None) -> Card:
+    found = found or next(iter(registry.named(section, use)), None)
     return Card(
         section=section,
         use=use,

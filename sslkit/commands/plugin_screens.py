@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..catalog.card import Card, Setting
-from ..catalog.plugins import Line
+from ..catalog.plugins import OWN, Line
 from ..catalog.writing import example
 from ..hookspecs import SECTIONS
 from ..recipe.message import listed, shown
@@ -40,7 +40,8 @@ def section_table(section: str, lines: Sequence[Line], width: int) -> Renderable
     for line in lines:
         what = Text(f"cannot be used: {line.wrong}", style="red") if line.wrong else Text(line.help or ABSENT)
         table.add_row(Text(f"  {line.name}", style="cyan"), what)
-        table.add_row("", Text(f"{line.package} {line.version} · {line.source}", style="dim", overflow="fold"))
+        where = line.source if line.package == OWN else f"{line.package} {line.version} · {line.source}"
+        table.add_row("", Text(where, style="dim" if line.package == OWN else "magenta", overflow="fold"))
     return Trimmed(table)
 
 

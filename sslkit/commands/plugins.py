@@ -18,14 +18,17 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 
 
 @click.group(cls=Group, invoke_without_command=True)
+@json_option
 @click.pass_context
-def plugins(ctx: click.Context) -> None:
+def plugins(ctx: click.Context, as_json: bool) -> None:
     """List the installed plugins, or show one with its settings, its hooks and the recipes that use it.
 
     Without a command: the list.
     """
     if ctx.invoked_subcommand is None:
-        ctx.invoke(list_)
+        ctx.invoke(list_, as_json=as_json)
+    elif as_json:
+        raise click.UsageError(f"--json belongs behind `{ctx.invoked_subcommand}`")
 
 
 @plugins.command("list", short_help="What is installed: name, what it does, package, source.")
@@ -37,7 +40,7 @@ def list_(section: str | None = None, as_json: bool = False) -> None:
     Plugins of other packages stand beside the built-in ones. One that cannot be used is listed with what is wrong.
     """
     known_section(section)
-    from ..catalog.plugins import lines, strays
+    from ..catalog.plugins import OWN, lines, strays
 
     found = lines(section)
     if as_json:
@@ -56,6 +59,8 @@ def list_(section: str | None = None, as_json: bool = False) -> None:
         console.print(*([] if number == 0 else [""]), section_table(name, list(group), width), sep="\n")
     for stray in strays():
         console.print(Trimmed(Text(f"\nnote: {stray}", style="yellow")))
+    if own := next((one for one in found if one.package == OWN), None):
+        console.print(Trimmed(Text(f"\n{own.package} {own.version}, but where another package is named", style="dim")))
     if not found:
         console.print(f"No {section or ''} plugin is installed.".replace("  ", " "))
 
@@ -85,6 +90,7 @@ def show(name: str, as_json: bool) -> None:
     found = [(card, users(card.section, card.use), study_users(card.section, card.use)) for card in cards(name, Path())]
     if as_json:
         click.echo(json.dumps([as_object(*one) for one in found], indent=2, ensure_ascii=False, default=str))
+        refuse_unusable(found)
         return
     from rich.console import Console
 
@@ -97,6 +103,13 @@ def show(name: str, as_json: bool) -> None:
             console.rule(style="dim")
         for part in describe(*one):
             console.print(part, soft_wrap=getattr(part, "no_wrap", False) or False)
+    refuse_unusable(found)
+
+
+def refuse_unusable(found: list[Any]) -> None:
+    """Exit as an error does where none of what was shown can be used: a script must hear of it too."""
+    if all(card.wrong for card, *_ in found):
+        raise SystemExit(2)
 
 
 def as_object(card: Any, recipes: dict[str, Any], studies: Iterable[str]) -> dict[str, Any]:

@@ -5,29 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.segment import Segment
+from rich.console import RenderableType
 from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
+from ..blocks import Trimmed as Trimmed
 from ..tables import RULED
-
-
-class Trimmed:
-    """Something without the spaces that fill its lines up: they are in the way of whoever copies or compares it."""
-
-    def __init__(self, inside: RenderableType) -> None:
-        self.inside = inside
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        for line in console.render_lines(self.inside, options, pad=False):
-            while line and not line[-1].text.strip() and not line[-1].control:
-                line.pop()
-            if line:
-                line[-1] = Segment(line[-1].text.rstrip(), *line[-1][1:])
-            yield from [*line, Segment.line()]
-
 
 CELL = re.compile(r"(?<!\\)\|")
 

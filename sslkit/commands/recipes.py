@@ -16,14 +16,17 @@ from .group import Group
 
 
 @click.group(cls=Group, invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 @click.pass_context
-def recipes(ctx: click.Context) -> None:
+def recipes(ctx: click.Context, as_json: bool) -> None:
     """List the recipes that come with sslkit, show one, or copy it to begin a recipe of your own.
 
     Without a command: the list.
     """
     if ctx.invoked_subcommand is None:
-        ctx.invoke(list_)
+        ctx.invoke(list_, as_json=as_json)
+    elif as_json:
+        raise click.UsageError(f"--json belongs behind `{ctx.invoked_subcommand}`")
 
 
 @recipes.command("list", short_help="What comes with sslkit: paper, data, generations.")
@@ -83,7 +86,22 @@ def resolved_text(name: str, kind: Any, path: Path) -> str:
 
     if kind not in (None, RECIPE):
         raise RecipeError(f"{name}: is a {kind.name}; --resolved is for recipes")
-    return document(load(path).table)
+    table = load(path).table
+    return document(as_written(table, path) if kind is RECIPE else table)
+
+
+def as_written(table: dict[str, Any], path: Path) -> dict[str, Any]:
+    """A shipped recipe's table whose paths are those that it says: not where sslkit happens to be installed."""
+    home = f"{path.resolve().parent}/"
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return list(map(plain, value))
+        return value.removeprefix(home) if isinstance(value, str) else value
+
+    return {key: plain(value) for key, value in table.items()}
 
 
 @recipes.command(short_help="A copy to be changed, which works from where it lies.")

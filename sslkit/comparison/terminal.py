@@ -22,8 +22,8 @@ LEGEND = (
     "final: test accuracy of the last model of a finished run; gain: final minus generation 0, in percentage points; "
     "kept, right: shares of the last generation's pseudo-labels"
 )
-BLOCKS, KEYS = 2, 8
-"Recipes are laid side by side in so many blocks of columns at most; of more of them, each is told with so many keys."
+KEYS = 8
+"Keys that are told of each recipe, where they cannot be laid side by side."
 COLORS = {"finished": "", "damaged": "red"}
 "Rows of runs; of others yellow."
 
@@ -74,7 +74,7 @@ class Recipes:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         columns = [Column(g.letter, [cells[i] or ABSENT for _, cells in self.found]) for i, g in enumerate(self.groups)]
         table = Blocks([path for path, _ in self.found], columns, corner="what differs", left=True)
-        if len(table.cut(options.max_width)) <= BLOCKS:
+        if table.fits(options.max_width):
             yield table
             return
         for number, group in list(enumerate(self.groups))[1:]:

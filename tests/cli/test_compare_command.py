@@ -385,3 +385,14 @@ def test_comparing_imports_neither_torch_nor_pydantic(make):
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("heavy: []\n") and "2 recipes" in done.stdout
+
+
+def test_three_recipes_of_texts_are_told_against_the_first_and_no_quotes_are_broken(make, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for number, name in enumerate(("cross_entropy", "mean_squared", "mean_squared_of_probabilities")):
+        make(f"run-{number}", 0, 0.9, {"model.freeze": [name]})
+    text = invoke("runs")
+    assert "B, where it differs from A" in text and "C, where it differs from A" in text
+    for name in ("mean_squared", "mean_squared_of_probabilities"):
+        assert f'model.freeze: ["cross_entropy"] -> ["{name}"]' in text
+    assert not any(line.endswith(" ") for line in text.splitlines())

@@ -112,9 +112,9 @@ def run(*args, width=None):
     return done
 
 
-def page(*args):
+def page(*args, code=0):
     done = run(*args, "--json")
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == code, done.output
     return json.loads(done.stdout)
 
 
@@ -306,12 +306,12 @@ def test_a_page_of_a_class_in_a_file(weather, monkeypatch):
 
 def test_a_page_of_a_class_that_cannot_be_used_says_why(weather, monkeypatch):
     monkeypatch.chdir(weather)
-    (idle,) = page("show", "./weather_catalog.py:Idle")
+    (idle,) = page("show", "./weather_catalog.py:Idle", code=2)
     assert "implements no hook" in idle["wrong"]
-    (plain,) = page("show", "./weather_catalog.py:Plain")
+    (plain,) = page("show", "./weather_catalog.py:Plain", code=2)
     assert "is not a dataclass" in plain["wrong"] and plain["section"] == "labeler"
     done = run("show", "./weather_catalog.py:Plain")
-    assert done.exit_code == 0 and done.stdout.startswith("./weather_catalog.py:Plain  [[labeler]]  a file\n")
+    assert done.exit_code == 2 and done.stdout.startswith("./weather_catalog.py:Plain  [[labeler]]  a file\n")
     assert "cannot be used: `Plain` is not a dataclass" in done.stdout and "in a recipe" not in done.stdout
 
 
@@ -326,7 +326,6 @@ def test_a_page_of_a_class_that_cannot_be_used_says_why(weather, monkeypatch):
         ("noise", "`noise` is a section, not a plugin\n  `sslkit plugins list --section noise` lists its plugins"),
         ("./gone.py", "write `./gone.py:ClassName`"),
         ("gone", "`gone` cannot be imported: ModuleNotFoundError"),
-        ("noise.cutout", "`cutout` is provided by several packages"),
     ],
 )
 def test_what_cannot_be_shown_is_told(name, said, weather):
@@ -345,6 +344,28 @@ def test_a_resolved_recipe_is_written_as_it_is():
     for name in shipped():
         table = load(name).table
         assert tomllib.loads(document(table)) == table
+
+
+def test_a_name_of_two_packages_shows_both_and_that_none_can_be_used(weather):
+    both = page("show", "noise.cutout", code=2)
+    assert [one["package"] for one in both] == ["sslkit", "sslkit-weather"]
+    assert all("is provided by several packages" in one["wrong"] for one in both)
+    assert [one["source"] for one in both][1] == "weather_catalog:Fog"
+
+
+def test_a_bare_word_lists_as_json_too():
+    assert json.loads(run("--json").stdout) == json.loads(run("list", "--json").stdout)
+    assert run("--json", "show", "cutout").exit_code == 2
+    bare = CliRunner().invoke(cli, ["recipes", "--json"], prog_name="sslkit")
+    assert {"recipes", "studies", "metrics"} == json.loads(bare.stdout).keys()
+
+
+def test_sslkits_own_package_is_said_once(weather):
+    said = run("list").stdout
+    own = next(one for one in json.loads(run("--json").stdout) if one["package"] == "sslkit")
+    assert said.count(f"sslkit {own['version']}") <= 3, "once, and where a name is in two packages"
+    assert f"\nsslkit {own['version']}, but where another package is named\n" in said
+    assert "sslkit-weather 1.2.3 · weather_catalog:Bare" in said
 
 
 # What it costs ---------------------------------------------------------------------------------------------------

@@ -86,6 +86,13 @@ def test_a_resolved_recipe_is_the_same_recipe(here):
     assert run("show", "whole.toml", "--resolved").stdout == Path("whole.toml").read_text()
 
 
+def test_a_shipped_recipe_is_resolved_wherever_it_is_installed(here):
+    said = run("show", "noisy_student_svhn", "--resolved").stdout
+    assert tomllib.loads(said)["data"]["root"] == "svhn"
+    Path("whole.toml").write_text(said)
+    assert load("whole.toml").table["data"]["root"] == str(here / "svhn")
+
+
 def test_a_file_of_ones_own_is_shown(here):
     Path("mine.toml").write_bytes(b'# \xff of no encoding\nextends = "fixmatch"\r\n')
     assert run("show", "mine.toml").stdout_bytes == Path("mine.toml").read_bytes()
