@@ -17,6 +17,7 @@ from .forward import Forward, Models, plan_passes
 from .hooks import Hooks
 from .network import Network, build_network, image_size
 from .randomness import key, seed_torch
+from .recipe.blame import blamed
 from .recipe.model import CLEAN, Entry, Generation, OptimizerTable, PassTable, Recipe, Stream
 from .types import Data, Facts, Labeled, LossTerm, Progress, Step, Targets, ViewSpec
 
@@ -272,7 +273,8 @@ def plugins_of(cfg: Generation) -> Hooks:
 
 def open_data(recipe: Recipe) -> Data:
     """The recipe's data; raises what the data plugin raises, and `DataError` for data that can only measure."""
-    data = plugins_of(recipe.generations[0]).open_data(Progress(recipe.settings.seed))
+    with blamed("data", recipe.generations[0].table):
+        data = plugins_of(recipe.generations[0]).open_data(Progress(recipe.settings.seed))
     if not len(data.labeled):
         raise DataError("\n    ".join(["[data]: there are no labeled images, and so nothing to train on", *data.notes]))
     return data

@@ -31,14 +31,9 @@ def _alone(found: Sequence[GenerationProbe], recipe: Recipe | None) -> str:
         return ""
     hooks = plugins_of(recipe.generations[0])
     who = listed(f"`{e.name}`" for e in hooks.entries if "make_teacher" in hooks_of(e.plugin))
-    return (
-        ""
-        if who == "none"
-        else (
-            f"there is but one generation, and {who} would teach what one before it learned: "
-            "write a second [[generation]], or leave the loss out (enabled = false)"
-        )
-    )
+    advice = "write a second [[generation]], or leave the loss out (enabled = false)"
+    said = f"there is but one generation, and {who} would teach what one before it learned: {advice}"
+    return "" if who == "none" else said
 
 
 def where(generations: list[int]) -> str:

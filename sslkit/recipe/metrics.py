@@ -89,9 +89,11 @@ def _said(section: str, value: Any) -> Table:
 def _are_there(section: str, value: Any, problems: Problems) -> bool:
     """Whether no plugin is one of another section; there is no table on a command line to be moved."""
     uses, known = [one["use"] for one in (value if isinstance(value, list) else [value])], names(section)
-    strange = [use for use in uses if use not in known and any(use in names(other) for other in SECTIONS)]
-    for use in strange:
-        problems.add(Place(Source(f"--{section}", Path.cwd())), f"no {section} plugin is called `{use}`",
+    strange = {use: [o for o in SECTIONS if use in names(o)] for use in uses if use not in known}
+    strange = {use: others for use, others in strange.items() if others}
+    for use, others in strange.items():
+        what = f"`{use}` is {'an' if others[0][0] in 'aeiou' else 'a'} {others[0]} plugin, and no {section} plugin is called so"
+        problems.add(Place(Source(f"--{section}", Path.cwd())), what,
                      sentence(f"installed: {listed(known)}.", did_you_mean(use, known)))  # fmt: skip
     return not strange
 
