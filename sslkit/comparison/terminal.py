@@ -34,8 +34,10 @@ def show(members: Sequence[Member], groups: Sequence[Group], notes: Sequence[str
     console.print(Text(f"{counted(len(members), 'run')}, {counted(len(groups), 'recipe')}", "bold"))
     for group in groups if len(groups) > 1 else []:
         console.print(Text(f"{group.letter}  {group_words(group)}"), soft_wrap=soft)
-    for part in [*recipe_table(groups), *run_table(groups), *group_table(groups), *difference_lines(groups)]:
+    for part in [*recipe_table(groups), *run_table(groups), *group_table(groups)]:
         console.print(part)
+    for line in difference_lines(groups):
+        console.print(line, soft_wrap=soft)
     console.print()
     for member in members:
         if member.problem:

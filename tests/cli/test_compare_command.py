@@ -1,6 +1,7 @@
 """`sslkit compare`: on run folders that hold a recipe and a summary, without any training."""
 
 import json
+import re
 import subprocess
 import sys
 from statistics import fmean, stdev
@@ -191,6 +192,7 @@ def test_only_the_shared_seeds_are_pairs(make):
 
 def test_one_shared_seed_has_no_interval(make):
     text, found = two_groups(make, (0, 1), (1, 5))
+    assert len([line for line in text.splitlines() if "minus A: " in line and line.endswith(")")]) == 1, "one line"
     assert found["low"] is None and found["p"] is None and found["seeds"] == [1]
     assert "seed 1 alone: one pair says nothing about chance" in " ".join(text.split())
 
@@ -359,8 +361,9 @@ def test_many_runs_stay_readable(make, monkeypatch, width):
 
 
 def width_of(text):
-    """Notes and the legend are one line each in a pipe."""
-    return max(len(line) for line in text.splitlines() if not line.startswith(("note: ", "final: ")))
+    """Notes, differences and the legend are one line each in a pipe."""
+    sentences = re.compile(r"note: |final: |[A-Z]+ minus A: ")
+    return max(len(line) for line in text.splitlines() if not sentences.match(line))
 
 
 def test_many_recipes_of_long_values_are_told_one_by_one(make, monkeypatch):
