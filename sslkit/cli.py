@@ -67,7 +67,7 @@ def suggestion(word: str) -> str:
     """What to type instead of a word that is no command."""
     if word.endswith(".toml"):
         return f"Did you mean `sslkit run {word}`?"
-    close = get_close_matches(word, COMMANDS, n=1, cutoff=0.5)
+    close = get_close_matches(word, COMMANDS, n=1, cutoff=0.6)
     return f"Did you mean `{close[0]}`?" if close else f"Commands: {', '.join(COMMANDS)}."
 
 
@@ -126,4 +126,8 @@ def main() -> None:
     from .output import forgive
 
     forgive()
-    sys.exit(cli.main(prog_name="sslkit"))
+    with mended():
+        try:
+            cli.main(prog_name="sslkit")  # which leaves by SystemExit
+        finally:
+            sys.stdout.flush()  # what does not fit must be said while the exit code can still say it

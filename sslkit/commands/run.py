@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ..output import narrate
 from .options import Recipes, device_option, overrides, recipe_argument, seed_option, set_option
 
 
@@ -46,6 +47,7 @@ def run(
     unfinished run of that recipe by itself. On a full disk a run waits for room: on a terminal as long as it takes,
     elsewhere for an hour.
     """
+    narrate()
     if recipe is None and resume is None:
         raise click.UsageError("Name a RECIPE to run, or a run folder to go on with: --resume DIR.")
     if out is not None and resume:

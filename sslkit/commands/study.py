@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ..output import narrate
 from . import names
 from .options import device_option
 
@@ -34,6 +35,7 @@ def study(study: str, seeds: str | None, out: Path | None, results: Path | None,
     stops, and the same command goes on. The tables say, for each variant, its accuracy, its gain over its own teacher,
     and its difference to the base with a 95% interval. Exit code 1: some run failed.
     """
+    narrate()
     numbers = _seeds(seeds)
 
     from ..study.conduct import conduct  # with torch: not before the command line is known to be sound

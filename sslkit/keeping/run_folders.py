@@ -52,7 +52,7 @@ def _is_result(entry: Any) -> bool:
         return False
     inside = [entry.get(name) or {} for name in ("metrics", "timing", "selected")]
     return all(isinstance(one, dict) for one in inside) and all(
-        isinstance(number, (int, float)) for number in inside[1].values()
+        isinstance(inside[1].get(name, 0.0), (int, float)) for name in ("waited", "worked")
     )
 
 
