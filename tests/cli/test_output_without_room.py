@@ -9,9 +9,9 @@ import pytest
 from sslkit import cli, output
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "resume"))
-from harness import in_child  # noqa: E402
+from harness import in_child
 
-pytestmark = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+pytestmark = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 
 
 def to_full(words, tmp_path, narrating=False):
