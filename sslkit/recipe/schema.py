@@ -138,7 +138,7 @@ def _single(section: str, names: list[str], uses: list[Schema], laid: Schema) ->
     use = {"type": "string", "description": "The plugin.", **({"enum": names} if names else {})}
     laid = {**laid, "properties": {"use": use, **laid["properties"]}}
     if section != "model":
-        return {section: {**doc, "anyOf": [*uses, laid]}}
+        return {section: {**doc, **judged(names, uses, laid)}}
     nameless = {**laid, "not": {"anyOf": [{"required": ["use"]}, {"required": ["name"]}]}}
     timm = optional(table_schema(ModelTable))
     return {"timm": timm, section: {**doc, "anyOf": [ref("timm"), *uses, nameless]}}
@@ -148,8 +148,8 @@ def _list(section: str, plugins: list[Installed], found: Schema, uses: list[Sche
     """A section of many tables: a list of them, or tables by name."""
     named = {f"named.{one.key}": _by_name(found[one.key], one) for one in plugins}
     return named | {
-        f"{section}-entry": {"anyOf": [*uses, {**laid, "required": ["name"]}]},
-        f"{section}-named": {"anyOf": [*uses, laid]},
+        f"{section}-entry": judged([one.name for one in plugins], uses, {**laid, "required": ["name"]}),
+        f"{section}-named": judged([one.name for one in plugins], uses, laid),
         section: {
             "type": ["array", "object"],
             "description": SECTIONS[section].__doc__,
@@ -159,6 +159,17 @@ def _list(section: str, plugins: list[Installed], found: Schema, uses: list[Sche
             "additionalProperties": ref(f"{section}-named"),
         },
     }
+
+
+def judged(names: list[str], uses: list[Schema], laid: Schema) -> Schema:
+    """A table that is one of several: what tools offer, of which a table of an unknown `use` is one.
+
+    That one is judged by a condition: told once, at `use`, and not once for each plugin that it is not.
+    """
+    use = {"type": "string", "not": {"anyOf": [{"enum": names}, {"pattern": FILE}]}}
+    unknown = {"type": "object", "required": ["use"], "properties": {"use": use}, **ANY}
+    right = {"properties": {"use": {"enum": names}}, **ANY}
+    return {"anyOf": [*uses, laid, unknown], "if": unknown, "then": right}
 
 
 def plugin_table(one: Installed) -> Schema:

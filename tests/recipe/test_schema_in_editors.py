@@ -87,6 +87,12 @@ def test_what_is_missing_is_told_at_its_table(server, gone, where, said):
     )
 
 
+@pytest.mark.parametrize("old", ['use = "dropout"', 'use = "digits"', 'use = "confidence"'])
+def test_an_unknown_plugin_is_one_error(server, old):
+    found = server.errors(DEFAULT.replace(old, 'use = "nothing"', 1))
+    assert [error[1] for error in found] == ['"nothing"'] and old.split()[-1] in found[0][2], found
+
+
 def test_a_sound_recipe_has_no_error(server):
     assert server.errors(DEFAULT) == []
     own = 'extends = "noisy_student"\n[[noise]]\nname = "randaugment"\nmagnitude = 9\n[[noise]]\nuse = "./fog.py:Fog"\ndensity = 0.3\n'
