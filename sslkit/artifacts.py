@@ -71,7 +71,8 @@ def create_folder(folder: Path, files: dict[str, str], hold: Callable[[Path], No
         _sync(folder.parent)
     except OSError as error:
         shutil.rmtree(aside, ignore_errors=True)
-        raise RunError(f"{folder} could not be made ({error})") from error
+        reason = error.strerror or error
+        raise RunError(f"{folder} could not be made ({reason}): choose another --out, or mend that") from error
 
 
 def write_atomic(path: Path, text: str) -> None:
@@ -86,7 +87,7 @@ def write_atomic(path: Path, text: str) -> None:
             aside.unlink()
         if is_full(error):
             raise full(path, error) from error
-        raise RunError(f"{path} could not be written ({error})") from error
+        raise RunError(f"{path} could not be written ({error.strerror or error})") from error
 
 
 def read_card(path: Path) -> dict[str, Any]:

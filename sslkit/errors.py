@@ -17,6 +17,9 @@ def told(error: BaseException) -> str:
 class SslkitError(Exception):
     """A problem its reader can mend. The message says where, what was received, what is accepted."""
 
+    told = False
+    "Whether a run's trackers know: a baseline's failure is its run's, too, and is told once."
+
 
 class RecipeError(SslkitError):
     """A recipe that cannot be run; the message lists all of its problems."""

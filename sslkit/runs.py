@@ -75,6 +75,7 @@ def run(
         loaded = _to_resume(Path(resume), recipe, overrides, seed)
         folder = Path(resume)
         if Run(folder).finished:
+            check_unedited(folder)
             return Run(folder)
     elif recipe is None:
         raise RunError("nothing to run: name a recipe, or a run folder to resume")
@@ -84,6 +85,17 @@ def run(
         folder = new_folder(out, loaded.name)
     with stop_signals() as stop, noticed(), determinism(loaded.settings.deterministic):
         return _run_in(folder, loaded, place, stop, new=resume is None)
+
+
+def check_unedited(folder: Path) -> None:
+    """Raise `RunError` where a finished run's recipe is not the one that its results are of."""
+    run = Run(folder)
+    known = run.summary.get("recipe_hash")
+    if known is not None and known != hash_of(run.table()):
+        raise RunError(
+            f"{folder / RECIPE} was edited since the run finished, whose results are those of the recipe as it was: "
+            "restore it, or begin a new run with the edited one"
+        )
 
 
 def _to_resume(folder: Path, recipe: Any, overrides: Any, seed: int | None) -> Recipe:
@@ -200,7 +212,9 @@ def _failed(session: Session, error: SslkitError) -> None:
     # Where there is no room even for this, what went wrong before must still be said.
     with suppress(SslkitError):
         session.run.write_summary(session, "interrupted" if reason == "interrupted" else "failed")
-    with suppress(SslkitError):
-        Hooks(session.trackers).report(
-            "failure", Progress(session.recipe.settings.seed), message=str(error), reason=reason
-        )
+    if not error.told:
+        error.told = True
+        with suppress(SslkitError):
+            Hooks(session.trackers).report(
+                "failure", Progress(session.recipe.settings.seed), message=str(error), reason=reason
+            )

@@ -15,6 +15,7 @@ from ..recipe.read import locate
 from ..recipe.tables import diff
 from ..tables import percent
 from ..watching.standing import PLACE, RECIPE, Standing, newest_first, read_json, read_summary, runs_in, standing
+from .run_folders import is_run
 
 TOLD = 6
 "Runs of a kind that are listed, and differences of one."
@@ -37,12 +38,14 @@ def find(
 ) -> tuple[Path, str]:
     """The folder to go on with, and a line that says which it is. `anew`: the command that begins another run.
 
-    It is looked for in `runs/`, and in `out` and beside it where that is given. Raises `RecipeError` where the recipe
+    It is looked for in `runs/`, and in `out` and beside it where that is given; without a recipe, in `out` alone. Raises `RecipeError` where the recipe
     cannot be used, `RunError` where there is nothing to go on with: it says what is there.
     """
     recipe = None if source is None else load(source, overrides, seed)
     matches = _same_as(recipe) if recipe else _as_said(overrides, seed)
-    runs = newest_first(standing(folder) for folder in _candidates(out))
+    alone = out is not None and source is None  # a folder that is named, and nothing that it might be mixed up with
+    places = [folder for folder in [out] if alone and folder and is_run(folder)] if alone else _candidates(out)
+    runs = newest_first(standing(folder) for folder in places)
     same = [run for run in runs if matches(run.folder)]
     left = [run for run in same if run.unfinished and run.state != "running"]
     if not left:

@@ -236,7 +236,7 @@ def test_the_whole_call_order(tmp_path):
     run(recipe, tmp_path)
     assert [name for name, _ in groupby(calls)] == [
         "open_data",
-        *told(REHEARSED, 0), *told(REHEARSED, 1), "report rehearsal",  # what a later generation cannot build is said before the first
+        *told(REHEARSED, 0), *told(REHEARSED, 1), "model_kwargs 0", "model_kwargs 1", "report rehearsal",  # what a later generation cannot build is said before the first
         *told(STARTED, 0), "report start", *told(TRAINED, 0),
         *told(BUILT, 0),  # the finished model, read from its artifact: it teaches the next
         *told(STARTED, 1), *LABELED, *told(TRAINED, 1), "report end",

@@ -78,7 +78,9 @@ def test_the_line_that_data_complains_of(kitchen, monkeypatch):
 def test_a_plugin_of_another_section_on_the_command_line():
     recipe = load("supervised")
     for given in ({"names": ["dropout"]}, {"data": "dropout"}):
-        with pytest.raises(RecipeError, match=r"`dropout` is a noise plugin, and no .* called so\n.*installed: ") as caught:
+        with pytest.raises(
+            RecipeError, match=r"`dropout` is a noise plugin, and no .* called so\n.*installed: "
+        ) as caught:
             parts_of(recipe, **given)
         assert "put it under" not in str(caught.value)
 

@@ -58,7 +58,7 @@ WRONG = {
     # generations
     "a key of a generation": ("steps = 200", "stps = 200", "stps = 200", "not allowed"),
     "a key of the whole run": ("steps = 200", "seed = 2", "seed = 2", "not allowed"),
-    "a generation's model": ("model.name", "model.nme", 'nme = "test_resnet"', "not allowed"),
+    "a generation's model": ("steps = 200", 'model.nme = "test_resnet"', 'nme = "test_resnet"', "not allowed"),
     "a plugin by name": ("steps = 200", "noise.dropout.rat = 0.2", "rat = 0.2", "not allowed"),
     "a plugin's number by name": ("steps = 200", "noise.dropout.rate = 2", "2", "must be < 1"),
     "a plugin's choice by name": ("steps = 200", 'noise.randaugment.pool = "x"', '"x"', "must be one of"),

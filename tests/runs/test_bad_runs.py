@@ -4,6 +4,7 @@ import errno
 import json
 import math
 import os
+import re
 import sys
 
 import harness
@@ -280,7 +281,23 @@ def test_a_full_disk_before_anything_was_saved(recipe, out, refused, monkeypatch
 def test_a_place_where_no_folder_can_be_made(recipe, tmp_path, refused):
     (tmp_path / "file").touch()
     said = refused("run", recipe(), "--out", tmp_path / "file/out", "--device", "cpu")
-    assert "could not be made" in said and "Not a directory" in said
+    assert "could not be made (Not a directory): choose another --out" in said and "Errno" not in said
+
+
+def test_a_finished_runs_recipe_that_was_edited_is_told(recipe, out, refused, sslkit_cli):
+    sslkit.run(recipe(), out=out, device="cpu")
+    assert sslkit_cli("run", "--resume", out, "--device", "cpu").exit_code == 0
+    text = (out / "recipe.toml").read_text()
+    (out / "recipe.toml").write_text(re.sub(r"^rate = .*$", "rate = 0.0625", text, count=1, flags=re.M))
+    assert "was edited since the run finished" in refused("run", "--resume", out, "--device", "cpu")
+
+
+def test_a_baselines_failure_is_told_once(recipe, out):
+    path = recipe('baseline = true\n[[tracker]]\nuse = "./plugins.py:Telling"\n', TELLING)
+    with harness.watched("step", 1, action=lambda: (_ for _ in ()).throw(RunError("stop"))), pytest.raises(RunError):
+        sslkit.run(path, out=out, device="cpu")
+    told = (out.parent / "told").read_text().split()
+    assert told.count("failure") == 1 and "rehearsal" in told
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
@@ -537,3 +554,17 @@ def test_names_that_timm_lacks_are_refused_before_anything_is_made(tmp_path, set
 def test_an_existing_folder_is_refused_even_if_empty(tmp_path):
     with pytest.raises(SslkitError, match="never overwritten"):
         sslkit.run("noisy_student", out=tmp_path)
+
+
+TELLING = """
+from dataclasses import dataclass
+from pathlib import Path
+from sslkit import hookimpl
+
+@dataclass(eq=False, kw_only=True)
+class Telling:
+    @hookimpl
+    def report(self, event):
+        with (Path(__file__).parent / "told").open("a") as file:
+            file.write(event.kind + "\\n")
+"""

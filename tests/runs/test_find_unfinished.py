@@ -178,3 +178,14 @@ def test_a_recipe_that_cannot_be_used_is_said_as_ever(recipe, refused):
     recipe("stesp = 3\n")
     assert "stesp" in refused("run", "tiny.toml", "--resume")
     assert "fixmatchh: no such recipe" in refused("run", "fixmatchh", "--resume")
+
+
+def test_a_folder_named_by_out_is_not_mixed_up_with_one_beside_it(recipe, refused, sslkit_cli, tmp_path):
+    path = recipe()
+    begin(path, out=tmp_path / "beside")
+    sslkit.run(path, device="cpu", out=tmp_path / "done")
+    assert "there is no unfinished run" in refused("run", "--resume", "--out", "done", "--device", "cpu")
+    assert "there is no unfinished run" in refused("run", "--resume", "--out", "nowhere", "--device", "cpu")
+    assert Run(tmp_path / "beside").summary["status"] == "failed"
+    done = sslkit_cli("run", "--resume", "--out", "beside", "--device", "cpu")
+    assert done.exit_code == 0 and "going on with beside" in words(done)
