@@ -17,7 +17,7 @@ from .checkpoint import Checkpoints
 from .errors import Interrupted, RunError
 from .keeping.lock import Lock
 from .keeping.room import patiently, save_checkpoint
-from .keeping.run_folders import sound_summary
+from .keeping.run_folders import sound_summary, why_no_run
 from .labels import load_labels
 from .measuring.weights import weights_of
 from .network import Network, build_network, without_weights
@@ -77,7 +77,7 @@ class Run:
         """The resolved recipe as it was written."""
         path = self.folder / RECIPE
         if not path.is_file():
-            raise RunError(f"{self.folder} is no run folder: it has no {RECIPE}")
+            raise RunError(f"{self.folder} {why_no_run(self.folder)}")
         try:
             return tomllib.loads(path.read_text())
         except ValueError as error:

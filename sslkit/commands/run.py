@@ -77,10 +77,11 @@ def _to_resume(
     """The recipe and the run folder that `--resume` means: what stands after it may be either, or nothing."""
     if Path(resume).is_dir() and resume:
         return recipe, Path(resume)
-    from ..keeping.resume import find, names_recipe  # with pydantic
+    from ..errors import RunError
+    from ..keeping.resume import find, names_recipe, nowhere  # with pydantic
 
     if resume and (recipe is not None or not names_recipe(resume)):
-        return recipe, Path(resume)  # which is not there: the run says so
+        raise RunError(nowhere(resume))
     recipe = resume or recipe
     folder, said = find(recipe, changes or None, seed, out, anew_command())
     click.echo(said, err=True)

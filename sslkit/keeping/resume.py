@@ -10,12 +10,13 @@ from typing import Any
 
 from ..errors import RunError, SslkitError
 from ..recipe import load
+from ..recipe.message import did_you_mean
 from ..recipe.model import UNDECIDING, Recipe, hash_of
-from ..recipe.read import locate
+from ..recipe.read import locate, shipped
 from ..recipe.tables import diff
 from ..tables import percent
 from ..watching.standing import PLACE, RECIPE, Standing, newest_first, read_json, read_summary, runs_in, standing
-from .run_folders import is_run
+from .run_folders import is_run, why_no_run
 
 TOLD = 6
 "Runs of a kind that are listed, and differences of one."
@@ -31,6 +32,13 @@ def names_recipe(value: str) -> bool:
     except SslkitError:
         return False
     return True
+
+
+def nowhere(value: str) -> str:
+    """What to say of what stands after `--resume` and is neither a run folder nor a recipe."""
+    known = [*shipped(), *map(str, runs_in(PLACE))]
+    hint = did_you_mean(value, known) or did_you_mean(Path(value).stem, known)
+    return f"{value} {why_no_run(Path(value))}" + (f"\n  {hint}" if hint else "")
 
 
 def find(

@@ -337,8 +337,8 @@ def test_a_run_folder_that_may_no_longer_be_written(recipe, out, monkeypatch):
 
 
 def test_resuming_what_is_no_run_folder(tmp_path, refused):
-    for folder in (tmp_path / "nothing", tmp_path):
-        assert f"{folder} is no run folder: it has no recipe.toml" in refused("run", "--resume", folder)
+    for folder, why in ((tmp_path / "nothing", "does not exist"), (tmp_path, "has no recipe.toml")):
+        assert f"{folder} is no run folder: it {why}" in refused("run", "--resume", folder)
 
 
 def test_a_damaged_summary(recipe, out, refused, sslkit_cli):

@@ -92,7 +92,9 @@ def test_a_folder_goes_before_a_recipe_of_its_name(recipe, sslkit_cli, tmp_path)
 
 
 def test_a_name_of_nothing_is_no_run_folder(refused):
-    assert "nothing is no run folder: it has no recipe.toml" in words_of(refused("run", "--resume", "nothing"))
+    assert "nothing is no run folder: it does not exist" in words_of(refused("run", "--resume", "nothing"))
+    said = refused("run", "--resume", "noisy_studnet")
+    assert "it does not exist" in said and "Did you mean `noisy_student`?" in said
     said = refused("run", "supervised", "--resume", "nothing")
     assert "nothing is no run folder" in words_of(said)
 
