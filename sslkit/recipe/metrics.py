@@ -123,7 +123,7 @@ def metric_set(name: str | Path, problems: Problems) -> Table:
     plain = (
         name if not isinstance(name, str) or Path(name).is_file() else listed_as.get(name.removesuffix(".toml"), name)
     )
-    label, path = find_file(plain, "set of metrics", known)
+    label, path = find_file(plain, "set of metrics", lambda: known)
     table = read(label, path)
     check_values(table, table.place, problems, table)
     if others := [key for key in table if key != "metric"]:

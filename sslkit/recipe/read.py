@@ -6,7 +6,7 @@ import datetime
 import math
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -46,16 +46,22 @@ def shipped() -> dict[str, Path]:
 
 def locate(name: str | Path, folder: Path | None = None) -> tuple[str, Path]:
     """How messages name a recipe, and its file: a path (from `folder`), or the name of a shipped one."""
-    return find_file(name, "recipe", shipped(), folder)
+    return find_file(name, "recipe", shipped, folder)
 
 
-def find_file(name: str | Path, what: str, known: Mapping[str, Path], folder: Path | None = None) -> tuple[str, Path]:
-    """How messages name a TOML file, and its path: one that is given (from `folder`), or a `known` one by its name."""
+def find_file(
+    name: str | Path, what: str, shipped: Callable[[], Mapping[str, Path]], folder: Path | None = None
+) -> tuple[str, Path]:
+    """How messages name a TOML file, and its path: one that is given (from `folder`), or a shipped one by its name.
+
+    The shipped ones are looked for only where no file is given: whoever may not read them can use files of their own.
+    """
     path = Path(name) if folder is None else folder / name
     said = shortened_path(path)
     try:
         if path.is_file():
             return _label(path), path
+        known = shipped()
         if str(name) in known and isinstance(name, str):
             return name, known[name]
         if path.exists() and str(name):

@@ -98,7 +98,7 @@ def load_study(source: str | Path, seeds: Sequence[int] | None = None) -> Study:
 
     Raises `RecipeError` that lists everything that is wrong, each with its place and what would be right.
     """
-    label, path = find_file(source, "study", shipped_studies())
+    label, path = find_file(source, "study", shipped_studies)
     table, problems = read(label, path), Problems()
     refuse_other("study", label, table)
     check_values(table, table.place, problems)
