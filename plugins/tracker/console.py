@@ -88,12 +88,14 @@ class Console:
 
     def _forewarn(self, output: Output, values: Mapping[str, Any]) -> None:
         """What the run will take, and what looks unintended, before anything is trained."""
-        needs = {"disk": values.get("disk"), "memory beside Python's own": values.get("memory")}
-        pieces = [f"about {size(number)} of {what}" for what, number in needs.items() if is_number(number)]
-        free = f"{size(values['free'])} of disk are free" if is_number(values.get("free")) and pieces else ""
-        output.print(
-            Flow([f"{values.get('recipe', 'the run')} takes {' and '.join(pieces)}" if pieces else "", free], "dim")
-        )
+        known = {name: size(values[name]) for name in ("disk", "memory", "free") if is_number(values.get(name))}
+        words = {
+            "disk": "takes about {} of disk",
+            "memory": "about {} of memory beside Python's own",
+            "free": "{} of disk are free",
+        }
+        said = [words[name].format(number) for name, number in known.items()]
+        output.print(Flow([str(values.get("recipe", "")), *said], "dim"))
         for message in values.get("warnings") or []:
             self._say(output, f"warning: {message}", "yellow")
 

@@ -15,6 +15,7 @@ from ..types import Data, Facts, Progress
 from .composition import Composition
 from .filters import verdicts
 from .seen import GenerationProbe
+from .verdict import where
 
 Rule = Callable[[Composition, Composition | None, Facts, Data | None], Iterable[str]]
 
@@ -28,13 +29,8 @@ def guards(recipe: Recipe, found: Sequence[GenerationProbe], facts: Facts, data:
         for said in (said for rule in RULES for said in rule(one, before, facts, data)):
             places.setdefault(said, {})[one.cfg.index] = None
     every = len(recipe.generations)
-    told = [f"{where(list(numbers), every)}{said}" for said, numbers in places.items()]
+    told = [f"{where(list(numbers)) if every > 1 else ''}{said}" for said, numbers in places.items()]
     return told + (held_out(data) if data is not None and any(one.timings for one in each) else [])
-
-
-def where(numbers: list[int], every: int) -> str:
-    """`generations 1, 2: `; nothing where there is but one."""
-    return f"generation{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}: " if every > 1 else ""
 
 
 def named(entries: Iterable[Entry]) -> str:

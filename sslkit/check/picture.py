@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..hooks import Hooks
-from ..recipe.draft import RESERVED
+from ..recipe.draft import RESERVED, STREAMS
 from ..recipe.merge import name_of
 from ..recipe.model import CLEAN, Entry, Generation, OptimizerTable, PassTable, Recipe
 from ..recipe.places import Table, plain
@@ -18,6 +18,7 @@ from .clock import generation_seconds
 from .composition import Composition
 from .needs import disk, per_image
 from .seen import GenerationProbe, Seconds
+from .trial import TermProbe
 
 MEMORY = ("weights", "gradients", "optimizer", "others", "activations", "images", "ahead", "labeling")
 "What takes memory, by its name in `Needs`."
@@ -76,7 +77,7 @@ def of_generation(one: Composition, facts: Facts, data: Data | None) -> dict[str
         "model": of_model(one),
         "optimizer": of_optimizer(cfg),
         "schedules": curves(one, facts),
-        "streams": [of_stream(one, stream, data) for stream in ("labeled", "unlabeled") if stream_is_said(one, stream)],
+        "streams": [of_stream(one, name, data) for name in STREAMS if getattr(cfg.settings.batch, name)],
         "labels": [of_labels(one, timing) for timing in one.asked_timings],
         "averages": [of_plugin(entry, cfg) for entry in one.averages],
         "passes": [{**dataclasses.asdict(table), "views": on} for table in one.plan if (on := views_on(one, table))],
@@ -178,11 +179,6 @@ def between(first: int, last: int) -> range:
     return range(first, last + 1, max(1, (last - first) // CLOSE))
 
 
-def stream_is_said(one: Composition, stream: str) -> bool:
-    """Whether a recipe has this stream in its steps."""
-    return bool(getattr(one.cfg.settings.batch, stream))
-
-
 def of_stream(one: Composition, stream: str, data: Data | None) -> dict[str, Any]:
     """A stream: its rows in a step, how much of the data that draws, its views and the noise on each."""
     rows, steps, images = one.streams.get(stream), one.cfg.settings.steps, data.splits.get(stream) if data else None
@@ -233,8 +229,7 @@ def of_losses(one: Composition, data: Data | None) -> list[dict[str, Any]]:
     found = []
     for entry in entries:
         off = entry.name in seen.waiting or (not seen.tried and not loss_is_on(one, entry))
-        terms = [dataclasses.asdict(term) | {"trouble": term.trouble and str(term.trouble)}
-                 for term in seen.terms.values() if term.owner == entry.name]  # fmt: skip
+        terms = [of_term(term) for term in seen.terms.values() if term.owner == entry.name]
         found.append({
             **of_plugin(entry, one.cfg),
             "off": why_loss_off(one, data) if off else None,
@@ -243,8 +238,13 @@ def of_losses(one: Composition, data: Data | None) -> list[dict[str, Any]]:
         })  # fmt: skip
     known = {entry.name for entry in entries}
     others = [term for term in seen.terms.values() if term.owner not in known]
-    return [*found, *({"name": t.name or "(no name)", "use": "", "on": [], "settings": {}, "off": None, "silent": False,
-                       "terms": [dataclasses.asdict(t) | {"trouble": t.trouble and str(t.trouble)}]} for t in others)]  # fmt: skip
+    nobodys: dict[str, Any] = {"use": "", "on": [], "settings": {}, "off": None, "silent": False}
+    return [*found, *({"name": t.name or "(no name)", **nobodys, "terms": [of_term(t)]} for t in others)]
+
+
+def of_term(term: TermProbe) -> dict[str, Any]:
+    """What was seen of one term."""
+    return {**dataclasses.asdict(term), "trouble": term.trouble and str(term.trouble)}
 
 
 def loss_is_on(one: Composition, entry: Entry) -> bool:

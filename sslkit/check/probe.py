@@ -87,8 +87,9 @@ def composed(
     # timm's models need no memory for this; a plugin's may compute with what it makes.
     device = META if cfg.model else torch.device("cpu")
     hooks = plugins_of(cfg)
+    facts = facts_of(cfg, data, device) if data is not None else facts_without(cfg, device, classes)
     with device:
-        network = build_network(without_weights(cfg), hooks, facts_with(cfg, data, device, classes))
+        network = build_network(without_weights(cfg), hooks, facts)
         optimizer = make_optimizer(cfg.optimizer, network)
     seen = probe_of(cfg, network)
     average, teachers = company(cfg, hooks, network, previous)
@@ -138,11 +139,6 @@ def needs(
         settings=cfg.settings, channels=data.channels if data else 3,
         pool=pool if "pool" in one.timings else 0, selects=has_validation(data), averaged=averaged,
     )  # fmt: skip
-
-
-def facts_with(cfg: Generation, data: Data | None, device: torch.device, classes: int) -> Facts:
-    """What plugins may know; where the data is not there, what of it is said elsewhere."""
-    return facts_of(cfg, data, device) if data is not None else facts_without(cfg, device, classes)
 
 
 def facts_without(cfg: Generation, device: torch.device, classes: int) -> Facts:

@@ -24,3 +24,14 @@ class Group(click.Group):
 
         hint = did_you_mean(word, self.commands) or f"Did you mean `{ctx.command_path} show {word}`?"
         ctx.fail(f"There is no command `{ctx.command_path} {word}`. {hint}")
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+def list_if_bare(ctx: click.Context, command: click.Command, as_json: bool) -> None:
+    """What a group does by itself: it lists, where no command of it is named."""
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(command, as_json=as_json)
+    elif as_json:
+        raise click.UsageError(f"--json belongs behind `{ctx.invoked_subcommand}`")

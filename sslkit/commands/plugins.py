@@ -12,9 +12,7 @@ from typing import Any
 import click
 
 from . import names
-from .group import Group
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+from .group import Group, json_option, list_if_bare
 
 
 @click.group(cls=Group, invoke_without_command=True)
@@ -25,10 +23,7 @@ def plugins(ctx: click.Context, as_json: bool) -> None:
 
     Without a command: the list.
     """
-    if ctx.invoked_subcommand is None:
-        ctx.invoke(list_, as_json=as_json)
-    elif as_json:
-        raise click.UsageError(f"--json belongs behind `{ctx.invoked_subcommand}`")
+    list_if_bare(ctx, list_, as_json)
 
 
 @plugins.command("list", short_help="What is installed: name, what it does, package, source.")

@@ -12,25 +12,22 @@ from typing import Any
 import click
 
 from . import names
-from .group import Group
+from .group import Group, json_option, list_if_bare
 
 
 @click.group(cls=Group, invoke_without_command=True)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@json_option
 @click.pass_context
 def recipes(ctx: click.Context, as_json: bool) -> None:
     """List the recipes that come with sslkit, show one, or copy it to begin a recipe of your own.
 
     Without a command: the list.
     """
-    if ctx.invoked_subcommand is None:
-        ctx.invoke(list_, as_json=as_json)
-    elif as_json:
-        raise click.UsageError(f"--json belongs behind `{ctx.invoked_subcommand}`")
+    list_if_bare(ctx, list_, as_json)
 
 
 @recipes.command("list", short_help="What comes with sslkit: paper, data, generations.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@json_option
 def list_(as_json: bool = False) -> None:
     """List what comes with sslkit: recipes with their paper, data and generations; studies; sets of metrics."""
     from ..catalog.recipes import metrics_lines, recipe_lines, study_lines
