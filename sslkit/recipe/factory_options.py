@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Iterator, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, get_type_hints
 
 from .message import Problems, did_you_mean, listed, sentence, words_of
@@ -71,15 +72,27 @@ def _tried(section: str, laid: Any, options: Mapping[str, Any]) -> None:
     import torch
 
     if section == "model":
-        import timm
-
-        with torch.device("meta"):
-            timm.create_model(laid.name, pretrained=False, **options)
+        if (error := _built(laid.name, json.dumps(options, sort_keys=True, default=str))) is not None:
+            raise error.with_traceback(None)
         return
     from timm.optim import create_optimizer_v2  # type: ignore[attr-defined]
 
     create_optimizer_v2([torch.nn.Parameter(torch.zeros(1, 1))], opt=laid.name, lr=laid.rate,
                         weight_decay=laid.weight_decay, **{"momentum": laid.momentum, **options})  # fmt: skip
+
+
+@lru_cache(maxsize=256)
+def _built(name: str, options: str) -> Exception | None:
+    """What building a model raises. The largest take most of a second, and generations and reloads ask again."""
+    import timm
+    import torch
+
+    try:
+        with torch.device("meta"):
+            timm.create_model(name, pretrained=False, **json.loads(options))
+    except Exception as error:
+        return error
+    return None
 
 
 def _known(section: str, name: str, option: str) -> str:
