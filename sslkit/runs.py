@@ -19,7 +19,7 @@ from .environment import choose_device, determinism, environment, stop_signals
 from .errors import Interrupted, RunError, SslkitError
 from .folder import RECIPE, Run, role_of
 from .hooks import Hooks
-from .keeping.lock import check_free
+from .keeping.lock import check_free, sweep
 from .keeping.pauses import noticed
 from .keeping.room import limit_here, patience
 from .measuring.evaluate import trained
@@ -76,6 +76,7 @@ def run(
         folder = Path(resume)
         if Run(folder).finished:
             check_unedited(folder)
+            sweep(folder)
             return Run(folder)
     elif recipe is None:
         raise RunError("nothing to run: name a recipe, or a run folder to resume")
@@ -124,6 +125,7 @@ def _run_in(
     `new`: a folder that is not there yet. One that another process makes meanwhile is refused, not gone on with.
     """
     if not new and _done(folder, recipe):
+        sweep(folder)
         return Run(folder)
     run = Run(folder)
     with run.lock:

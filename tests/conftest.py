@@ -1,5 +1,6 @@
 """Small worlds: recipes of a few steps on images of a few pixels, written into a test's own folder."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,13 @@ SHRUNK = {
     "data.labels_per_class": 1, "data.validation": 40, "data.test": 1600,
 }  # fmt: skip
 "Overrides that make a shipped recipe small."
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hangups_count():
+    """Under nohup they are ignored, and runs then go on without their terminal: tests are not of that."""
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

@@ -164,6 +164,13 @@ def check_free(folder: Path) -> None:
         raise _refusal(folder, who)
 
 
+def sweep(folder: Path) -> None:
+    """Remove the lock file that a process left which was killed once its run was finished; nobody else would."""
+    if (folder / FILE).exists():
+        with suppress(Held), Lock(folder):
+            pass
+
+
 def _try(descriptor: int, shared: bool) -> bool | None:
     """Whether a lock could be had; None where there are no locks."""
     if fcntl is None:

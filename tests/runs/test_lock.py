@@ -9,7 +9,7 @@ import time
 
 import harness
 import pytest
-from harness import fork, in_child, wait, watched
+from harness import dies_at, fork, in_child, wait, watched
 
 import sslkit
 from sslkit.errors import Held, RunError
@@ -298,3 +298,21 @@ def test_a_studys_runs_are_held_one_after_another(recipe, tmp_path, monkeypatch,
         outcome = conduct(str(tmp_path / "study.toml"), device="cpu")
     assert not outcome.failures and len(held) == 2 and held[0] != held[1]
     assert all(len(names) == 1 for names in held) and not list(tmp_path.rglob(".lock"))
+
+
+@pytest.mark.parametrize("point", ["finish", "replace"])
+def test_what_a_process_left_that_was_killed_once_all_was_done_is_swept_up(recipe, out, point):
+    """Nobody takes the lock of what is finished again: not of a run, nor of the baseline inside it."""
+    path = recipe("baseline = true\n")
+
+    assert dies_at(lambda: sslkit.run(path, out=out, device="cpu"), point, 0, "after") == "killed"
+    assert in_child(lambda: sslkit.run(resume=out, device="cpu")) == "finished"
+    (out / ".lock").write_text("{}")
+    sslkit.run(resume=out, device="cpu")
+    assert not list(out.rglob(".lock"))
+
+
+def test_a_finished_run_that_another_process_looks_after_is_left_to_it(held):
+    folder, pid = held
+    lock.sweep(folder)
+    assert holder(folder).pid == pid
