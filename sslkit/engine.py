@@ -107,6 +107,6 @@ def make_targets(state: State, step: Step, forward: Forward) -> None:
         return
     for batch in step.batches:
         if batch.stream in state.cfg.settings.label_streams:
-            ask = LabelForward(forward, state.hooks.decide, batch)
+            ask = LabelForward(forward, state.decide("step"), batch)
             targets = state.hooks.label("step", batch, ask, step.progress)
             batch.targets = state.hooks.refine("step", targets, batch, ask, step.progress)

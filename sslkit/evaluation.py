@@ -22,7 +22,7 @@ def make_classifier(state: State, session: Session) -> NetworkClassifier:
     """The generation's model as metrics see it."""
     view = make_view(state, state.view_spec(CLEAN, "evaluation", state.evaluated))
     rows = session.recipe.settings.label_batch
-    return NetworkClassifier(state.evaluated, state.hooks.decide, view, state.device, rows)
+    return NetworkClassifier(state.evaluated, state.decide("evaluation"), view, state.device, rows)
 
 
 def evaluate(state: State, session: Session) -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .network import Network
 from .randomness import key, seed_torch
@@ -19,12 +19,12 @@ WAYS: dict[str, tuple[Literal["batch", "running"], bool, bool]] = {
     "teacher": ("running", False, False),
     "average": ("running", False, False),
 }
-"How a model usually runs: batch-norm's statistics, whether they are written, noise."
+"How a model usually runs: batch-norm's statistics, whether they are written, noise. Further models: as the student."
 
 
 def completed(table: PassTable) -> PassTable:
     """A pass with what it leaves open filled in."""
-    batch_norm, write, noise = WAYS[table.model]
+    batch_norm, write, noise = WAYS.get(table.model, WAYS["student"])
     batch_norm = table.batch_norm or batch_norm
     return replace(
         table,
@@ -49,6 +49,13 @@ class Models:
     student: Network
     average: Network | None = None
     teacher: Network | None = None
+    trainables: Mapping[str, nn.Module] = field(default_factory=dict)
+    "Further models that learn. One that is called `teacher` answers as the teacher where no labeler makes one."
+
+    def named(self, role: str) -> tuple[nn.Module | None, bool]:
+        """The model of a name, and whether its answers carry a gradient."""
+        own = {"student": self.student, "average": self.average, "teacher": self.teacher}.get(role)
+        return (own, role == "student") if own is not None else (self.trainables.get(role), True)
 
 
 class Forward:
@@ -68,22 +75,22 @@ class Forward:
         self._count = 0
 
     def __call__(self, view: str | View, model: str | None = None) -> Outputs:
-        """The answer to a view by `student` (the default), `teacher` or `average`."""
+        """The answer to a view by `student` (the default), `teacher`, `average`, or a further model by its name."""
         role = model or "student"
         if isinstance(view, str):
             view = self.step.batch_of(view).views[view]
-        network: Network | None = getattr(self.models, role)
-        if network is None:
+        network, learns = self.models.named(role)
+        if not isinstance(network, Network):
             raise LookupError(f"this generation has no {role} to ask")
         table = self._pass_of(view, role)
         if (view, table.model) not in self._answers:
-            self._run(network, table, view)
+            self._run(network, table, view, learns)
         return self._answers[view, table.model]
 
     def _pass_of(self, view: View, role: str) -> PassTable:
         """The pass that a view belongs to; a teacher that is the student answers from the student's, if it can."""
         roles = [role]
-        if role != "student" and getattr(self.models, role) is self.models.student:
+        if role != "student" and self.models.named(role)[0] is self.models.student:
             roles.append("student")
         for name in roles:
             for table in self.plan:
@@ -91,8 +98,8 @@ class Forward:
                     return table
         return completed(PassTable(model=role, views=[view.name]))  # type: ignore[arg-type]
 
-    def _run(self, network: Network, table: PassTable, asked: View) -> None:
-        """One pass: every view of it that is still unanswered, as one batch."""
+    def _run(self, network: Network, table: PassTable, asked: View, learns: bool) -> None:
+        """One pass: every view of it that is still unanswered, as one batch. `learns`: with a gradient."""
         views = [view for view in self._present(table) if (view, table.model) not in self._answers]
         if asked not in views:
             views = [asked]
@@ -102,7 +109,7 @@ class Forward:
             seed_torch(key(progress.seed, progress.generation, progress.step, self.purpose, self._count), self.device)
         self._count += 1
         images = torch.cat([view.images for view in views]) if len(views) > 1 else asked.images
-        with torch.set_grad_enabled(table.model == "student"):
+        with torch.set_grad_enabled(learns or table.model == "student"):
             outputs = self._autocast(network, images)
         sizes = [len(view.images) for view in views]
         for view, answer in zip(views, split_outputs(outputs, sizes), strict=True):

@@ -32,6 +32,7 @@ from .types import (
     LossTerm,
     Outputs,
     Progress,
+    Purpose,
     Step,
     Targets,
     Transform,
@@ -75,7 +76,7 @@ class Hooks:
         if "progress" in given:
             given["progress"] = replace(arguments["progress"], plugin=call.entry.name)
         if "on" in given:
-            shown = arguments.get("step") or arguments.get("batch")
+            shown = arguments.get("step") or (arguments.get("batch") if hook == "label" else None)
             given["on"] = tuple(view for view in call.entry.on if shown is None or view in shown.views)
         try:
             return call.function(**given)
@@ -208,9 +209,9 @@ class Hooks:
                 terms.append(LossTerm(term.value, term.weight, name))
         return terms
 
-    def decide(self, outputs: Outputs) -> Tensor:
+    def decide(self, outputs: Outputs, purpose: Purpose) -> Tensor:
         """The logits that evaluation and labeling use."""
-        return self._fold("decide", "logits", outputs.logits, outputs=outputs)
+        return self._fold("decide", "logits", outputs.logits, outputs=outputs, purpose=purpose)
 
     def schedule(self, progress: Progress) -> float:
         """Set every scheduled field to its value now; answer the learning rate's factor."""

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         LossTerm,
         Outputs,
         Progress,
+        Purpose,
         Step,
         Targets,
         Transform,
@@ -135,8 +136,12 @@ class LabelerHooks:
         """Slot for each label timing. A chunk of the pool, or a batch of each stream that the recipe labels."""
 
     @hookspec
-    def refine(self, targets: Targets, batch: Batch | None, forward: Forward | None, progress: Progress) -> Targets:
+    def refine(
+        self, targets: Targets, batch: Batch | None, forward: Forward | None, on: tuple[str, ...], progress: Progress
+    ) -> Targets:
         """Fold. The whole pool once (`batch` and `forward` are None), or a step's batch. Answer new `Targets`.
+
+        Its views may be of the other stream too: the teacher's answers to labeled images are a measure of its others.
 
         Class attributes (`ClassVar`) tell a recipe's checks more: what it goes by, `needs = ("confidence",)`; what its
         targets no longer tell, `loses = ("confidence",)`; the one label timing it works at, `timing = "pool"`. In any
@@ -171,8 +176,12 @@ class LossHooks:
         """
 
     @hookspec
-    def decide(self, outputs: Outputs) -> Tensor:
-        """Slot; the classifier's logits where nobody implements it. Evaluation and labeling: (N, K) logits."""
+    def decide(self, outputs: Outputs, purpose: Purpose) -> Tensor:
+        """Slot; the classifier's logits where nobody implements it: the (N, K) logits that are gone by.
+
+        `purpose`: "evaluation", or the label timing, "pool" or "step". A head that is to be measured by its own answers
+        need not teach the others: it answers `outputs.logits` where labels are made.
+        """
 
 
 class ScheduleHooks:

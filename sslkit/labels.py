@@ -116,7 +116,7 @@ def label_pool(state: State, session: Session) -> Targets:
         batch = make_batch(
             state, "unlabeled", {"index": chunk[0][0], "position": chunk[0][0], "views": views}, progress
         )
-        ask = LabelForward(state.forward(Step(batch, None, progress), "pool"), state.hooks.decide, batch)
+        ask = LabelForward(state.forward(Step(batch, None, progress), "pool"), state.decide("pool"), batch)
         parts.append(state.hooks.label("pool", batch, ask, progress).to(torch.device("cpu")))
         done = {"done": int(chunk[0][0][-1]) + 1, "total": len(images)}
         state.hooks.report("labels", state.progress, **done)

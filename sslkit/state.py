@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from .network import Network, build_network, image_size
 from .randomness import key, seed_torch
 from .recipe.blame import blamed
 from .recipe.model import CLEAN, Entry, Generation, OptimizerTable, PassTable, Recipe, Stream
-from .types import Data, Facts, Labeled, LossTerm, Progress, Step, Targets, ViewSpec
+from .types import Data, Facts, Labeled, LossTerm, Outputs, Progress, Purpose, Step, Targets, ViewSpec
 
 
 @dataclass(eq=False)
@@ -73,7 +74,7 @@ class State:
 
     def forward(self, step: Step, timing: str = "step") -> Forward:
         """The passes of one step, or of one chunk of a pool."""
-        models = Models(self.student, self.average, self.teachers.get(timing))
+        models = Models(self.student, self.average, self.teachers.get(timing), self.trainables)
         return Forward(models, self.plan, step, self.device, self.cfg.settings.precision, timing)
 
     @cached_property
@@ -84,6 +85,10 @@ class State:
     def asked_by(self, section: str) -> list[str]:
         """Views that plugins of a section name; of labelers, those that work at each step."""
         return [view for e in self.hooks.entries if e.section == section and e.when != "pool" for view in e.on]
+
+    def decide(self, purpose: Purpose) -> Callable[[Outputs], Tensor]:
+        """The logits that are gone by."""
+        return partial(self.hooks.decide, purpose=purpose)
 
     def losses(self, step: Step, forward: Forward) -> list[LossTerm]:
         """The recipe's terms."""
@@ -107,8 +112,9 @@ class State:
         return self.student if view in seen else self.teachers.get("step") or self.student
 
     def passes_at_steps(self) -> list[PassTable]:
-        """The recipe's passes that training runs: a teacher's, only where it labels at each step."""
-        return [table for table in self.cfg.passes if table.model == "student" or self.label_timing]
+        """The recipe's passes that training runs: a teacher's, only where it labels at each step, or learns."""
+        answers = self.label_timing or "teacher" in self.trainables
+        return [table for table in self.cfg.passes if table.model == "student" or answers]
 
     def view_spec(self, name: str, stream: str, model: Network) -> ViewSpec:
         """A view at the size that a model takes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -15,6 +15,10 @@ from .randomness import key, numpy_generator, torch_generator
 
 Image = NDArray[np.uint8]  # (H, W, C)
 Keys = NDArray[np.uint64]  # (N,)
+
+
+Purpose = Literal["evaluation", "pool", "step"]
+"What an answer is for: to be measured, or to label the pool or a step's images."
 
 
 class Transform(Protocol):

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +163,7 @@ def trained(
     network = run.network(cfg.index, recipe, device, weights)
     spec = ViewSpec(CLEAN, "evaluation", network.image_size, channels, network.crop)
     view = ViewMaker(spec, recipe.settings.seed, cfg.index)
-    return NetworkClassifier(network, plugins_of(cfg).decide, view, device, recipe.settings.label_batch)
+    return NetworkClassifier(network, partial(plugins_of(cfg).decide, purpose="evaluation"), view, device, recipe.settings.label_batch)
 
 
 def damaged_summary(run: Run) -> str:

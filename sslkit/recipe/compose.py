@@ -17,7 +17,7 @@ from .message import Problems, shown, visible
 from .model import Entry, Generation, Recipe
 from .overrides import apply
 from .places import Place, Source, Table, annotated, plain
-from .read import DEEPEST, check_values, locate, read, refuse_other
+from .read import DEEPEST, Unreadable, check_values, locate, read, refuse_other
 from .resolve import check_keys, defaults, resolve
 from .tables import digests
 
@@ -128,7 +128,12 @@ def _base(table: Table, chain: tuple[Path, ...], problems: Problems) -> Table:
         names = " -> ".join(each.name for each in [*chain[chain.index(real) :], real])
         problems.add(place, f"`extends = {shown(name)}`: the recipe extends itself: {names}", "leave one of them out")
         problems.raise_any()
-    return composed(label, path, chain, problems)
+    try:
+        return composed(label, path, chain, problems)
+    except Unreadable as error:
+        problems.add(place, f"`extends = {shown(name)}`: {error}")
+        problems.raise_any()
+        raise
 
 
 def build(table: Table, name: str, path: Path | None, problems: Problems, names: bool = False) -> Recipe:

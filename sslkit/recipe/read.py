@@ -35,6 +35,10 @@ MARKS = {"recipe": {"extends", "steps", "loss"}, "study": {"base", "variant"}}
 "Keys that only one kind of file has."
 
 
+class Unreadable(RecipeError):
+    """A file that is there and whose text cannot be had."""
+
+
 def shipped() -> dict[str, Path]:
     """Recipes that are installed with sslkit, by name."""
     try:
@@ -109,7 +113,7 @@ def _text(label: str, path: Path) -> str:
     try:
         text = decoded(content(path, LARGEST, "a recipe"))
     except (OSError, ValueError) as error:
-        raise RecipeError(f"{visible(label)}: cannot be read: {why(error)}") from error
+        raise Unreadable(f"{visible(label)}: cannot be read: {why(error)}") from error
     for number, line_text in enumerate(text.split("\n"), 1):
         if len(line_text) > LONGEST_LINE:
             raise RecipeError(f"{label}: line {number} has {len(line_text):,} characters; at most {LONGEST_LINE:,}")

@@ -68,9 +68,9 @@ def test_collect_keeps_every_answer_in_order_and_names_terms_after_their_plugins
 
 
 def test_slot_takes_the_one_answer_and_its_default():
-    assert hooks().decide(Outputs(torch.ones(1, 2))).tolist() == [[1, 1]]
+    assert hooks().decide(Outputs(torch.ones(1, 2)), "step").tolist() == [[1, 1]]
     assert hooks(("loss", "a", {"decide": lambda self, outputs: outputs.logits * 3})).decide(
-        Outputs(torch.ones(1, 2))
+        Outputs(torch.ones(1, 2)), "step"
     ).tolist() == [[3, 3]]
     assert hooks().build_model(None, {}) is None and hooks().average(nn.Linear(1, 1)) is None
     assert hooks().schedule(NOW) == 1.0 and hooks().measure(None, None, None, None, NOW) == {}
@@ -216,9 +216,9 @@ GRAD = torch.full((4, 2), 0.5, requires_grad=True)
         ("loss", "loss", lambda self: [torch.tensor(1.0)], "answered a list with Tensor; LossTerm was expected", LOSS),
         ("loss", "loss", lambda self: LossTerm(torch.ones(4)), "a value of shape (4,); a scalar was expected", LOSS),
         ("loss", "loss", lambda self: LossTerm(1.0), "a value that is float; a scalar Tensor was expected", LOSS),
-        ("loss", "decide", lambda self: None, "Tensor was expected", lambda h: h.decide(Outputs(torch.ones(1, 2)))),
+        ("loss", "decide", lambda self: None, "Tensor was expected", lambda h: h.decide(Outputs(torch.ones(1, 2)), "step")),
         ("loss", "decide", lambda self: torch.ones(1), "answered shape (1,); (1, 2) was expected",
-         lambda h: h.decide(Outputs(torch.ones(1, 2)))),
+         lambda h: h.decide(Outputs(torch.ones(1, 2)), "step")),
         ("loss", "extend_model", lambda self: {"h": 1}, "answers `h`, which is int; Module was expected",
          lambda h: h.extend_model(None)),
         ("schedule", "scheduled", lambda self: torch.ones(1), "float or int was expected", lambda h: h.schedule(NOW)),
