@@ -3,15 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from torch import Tensor
-from torch.nn.functional import one_hot
-
 from sslkit import Targets, hookimpl
 
-
-def harden(probs: Tensor) -> Tensor:
-    """One-hot at the most probable class, the first of equals. (N, K) -> (N, K)."""
-    return one_hot(probs.argmax(1), probs.shape[1]).to(probs.dtype)
+from ..probabilities import harden
 
 
 @dataclass(eq=False, kw_only=True)

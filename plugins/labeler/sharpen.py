@@ -4,18 +4,10 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 from annotated_types import Interval
-from torch import Tensor
 
 from sslkit import Targets, hookimpl
 
-
-def sharpen(probs: Tensor, temperature: float) -> Tensor:
-    """p^(1/T) / sum of p^(1/T), computed from logarithms, so that small powers do not vanish all together.
-
-    (N, K) -> (N, K). Of probabilities it is the softmax of their logits / T, whatever the logits were.
-    """
-    log = probs.log()
-    return ((log - log.amax(1, keepdim=True)) / temperature).softmax(1)
+from ..probabilities import sharpen
 
 
 @dataclass(eq=False, kw_only=True)

@@ -3,23 +3,13 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+import torch
 from annotated_types import Interval
 from torch import Tensor
-from torch.nn import functional
 
 from sslkit import Forward, LossTerm, Step, Targets, global_mean, hookimpl
 
-from ..labeler.sharpen import sharpen
-from .cross_entropy import joined
-
-
-def divergence(logits: Tensor, probs: Tensor, weight: Tensor) -> Tensor:
-    """KL(q || p) = weight * sum over classes of q (log q - log softmax(logits)), by row: (N, K), (N, K), (N,) -> (N,).
-
-    0 log 0 is 0. Neither targets nor weights receive a gradient; the logits receive that of the cross-entropy.
-    """
-    rows = functional.kl_div(logits.log_softmax(1), probs.detach(), reduction="none").sum(1)
-    return rows * weight.detach()
+from ..probabilities import divergence, sharpen
 
 
 @dataclass(eq=False, kw_only=True)
@@ -27,7 +17,7 @@ class Divergence:
     """KL divergence from a stream's targets to the student, KL(q || p), over all rows of the views of `on`.
 
     Xie et al. 2019 (UDA, eq. 1 and sec. 3.2, with sharpened targets); with the rows that a filter rejected, ReFixMatch
-    (Nguyen 2023, eq. 6). It is the cross-entropy less the targets' entropy: same gradient, but zero where both agree.
+    (Nguyen & Yang 2023). It is the cross-entropy less the targets' entropy: same gradient, but zero where both agree.
     """
 
     weight: float = 1.0
@@ -43,10 +33,10 @@ class Divergence:
     def loss(self, step: Step, forward: Forward, on: tuple[str, ...]) -> LossTerm:
         """One term over all views of `on`."""
         targets = [step.batch_of(view).targets_of(view) for view in on]
-        probs = joined([target.raw if self.source == "raw" else target.probs for target in targets])
+        probs = torch.cat([target.raw if self.source == "raw" else target.probs for target in targets])
         probs = sharpen(probs, self.temperature) if self.temperature != 1 else probs
-        logits = joined([forward(view).logits for view in on])
-        rows = divergence(logits, probs, joined([self._weight(target) for target in targets]))
+        logits = torch.cat([forward(view).logits for view in on])
+        rows = divergence(logits, probs, torch.cat([self._weight(target) for target in targets]))
         return LossTerm(global_mean(rows), self.weight)
 
     def _weight(self, target: Targets) -> Tensor:
