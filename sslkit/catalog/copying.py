@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import SslkitError
-from ..recipe.read import shipped
+from ..recipe.read import extendable
 
 SCHEMA = re.compile(r"\A#:schema[ \t]+(?P<path>\S+\.json)[ \t]*$", re.MULTILINE)
 "What a recipe's first line tells editors."
-NAMES = re.compile(r"""^(?P<key>[ \t]*(?:extends|base|recipe)[ \t]*=[ \t]*)(?P<quote>["'])(?P<name>[^"'\n]+)(?P=quote)""", re.MULTILINE)  # fmt: skip
-"Keys that name another recipe."
+TEXT = r"""(?:"[^"\n]*"|'[^'\n]*')"""
+NAMING = re.compile(
+    rf"^[ \t]*(?:extends|base|recipe)[ \t]*=[ \t]*(?:{TEXT}|\[(?:[ \t\n]*{TEXT}[ \t\n]*,?)*[ \t\n]*\])", re.MULTILINE
+)
+"Keys that name another recipe, or several."
+NAME = re.compile(r"""(?P<quote>["'])(?P<name>[^"'\n]+)(?P=quote)""")
 
 
 @dataclass(frozen=True)
@@ -60,13 +64,13 @@ def copy(source: Path, path: Path, force: bool = False) -> Copied:
 
 def relocated(source: Path) -> str:
     """A recipe's text for any other folder: shipped recipes by name, the schema beside it, all else as it is."""
-    names = {path.resolve(): name for name, path in shipped().items()}
+    names = {path.resolve(): name for name, path in extendable().items()}
 
     def by_name(match: re.Match[str]) -> str:
         name = names.get((source.parent / match["name"]).resolve(), match["name"])
-        return f"{match['key']}{match['quote']}{name}{match['quote']}"
+        return f"{match['quote']}{name}{match['quote']}"
 
-    text = NAMES.sub(by_name, source.read_text("utf-8"))
+    text = NAMING.sub(lambda said: NAME.sub(by_name, said[0]), source.read_text("utf-8"))
     if schema_of(source) is None:  # a line that names nothing would be an error in every editor
         return SCHEMA.sub("", text, count=1).removeprefix("\n")
     return SCHEMA.sub(lambda match: f"#:schema ./{Path(match['path']).name}", text, count=1)

@@ -64,8 +64,14 @@ def _recipe_line(name: str, path: Path) -> RecipeLine:
     about, paper = described(path.read_text("utf-8"))
     table = _composed(name, path)
     generations = len(table.get("generation", [])) or 1
-    base = str(read(name, path).get("extends", "")).removesuffix(".toml")
+    base = _bases(read(name, path).get("extends", []))
     return RecipeLine(name, about, paper, str(table["data"].get("use", "")), generations, base)
+
+
+def _bases(extends: str | list[str]) -> str:
+    """What a recipe extends, as a list shows it: without folders that lead up, and without `.toml`."""
+    said = [extends] if isinstance(extends, str) else extends
+    return ", ".join(name.removeprefix("../").removesuffix(".toml") for name in said)
 
 
 def study_lines() -> list[StudyLine]:
@@ -107,7 +113,7 @@ def described(text: str) -> tuple[str, str]:
 
 def _composed(name: str, path: Path) -> Table:
     """A recipe with what it extends and leaves out, not yet laid on its plugins' classes: nothing is imported."""
-    return defaults(composed(name, path, (), Problems()))
+    return defaults(composed(name, path, Problems()))
 
 
 # Who uses a plugin ------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def load(
     """
     label, path = locate(source)
     problems = Problems()
-    table = defaults(composed(label, path, (), problems))
+    table = defaults(composed(label, path, problems))
     said = dict(overrides or {}) | ({} if seed is None else {"seed": seed})
     if said:
         table = apply(table, said, problems)
@@ -84,16 +85,28 @@ def draft_of(recipe: Recipe, index: int) -> Draft:
     return draft
 
 
-def composed(label: str, path: Path, chain: tuple[Path, ...], problems: Problems) -> Table:
-    """A file's table laid on those that it extends."""
+@dataclass(frozen=True)
+class _Way:
+    """How a file was come to."""
+
+    chain: tuple[Path, ...] = ()
+    "Files of which each extends the next."
+    laid: list[Path] = field(default_factory=list)
+    "Every file that was laid so far, one again wherever several extend it."
+
+
+def composed(label: str, path: Path, problems: Problems, base: Table | None = None, way: _Way | None = None) -> Table:
+    """A file's table laid on those that it extends, and these on `base`."""
     table = read(label, path)
     refuse_other("recipe", label, table)
     place, source = table.place, table.place.source
     check_values(table, place, problems, table)
     _check_lists(table, problems)
-    base = Table({}, place)
-    if "extends" in table:
-        base = _base(table, (*chain, path.resolve()), problems)
+    way, real = way or _Way(), path.resolve()
+    way.laid.append(real)
+    base = Table({}, place) if base is None else base
+    for name, where in _extended(table, problems):
+        base = _laid(name, where, base, _Way((*way.chain, real), way.laid), problems)
     return merge(base, anchor(table.without("extends"), source), problems)
 
 
@@ -108,20 +121,29 @@ def _check_lists(table: Table, problems: Problems) -> None:
                      "leave the key out: no recipe says it by hand")  # fmt: skip
 
 
-def _base(table: Table, chain: tuple[Path, ...], problems: Problems) -> Table:
-    """What a table extends. Without it nothing else can be judged, so a problem here ends the search for more."""
-    name, place = table["extends"], table.where("extends")
-    if not isinstance(name, str) or not name:
-        problems.add(place, f"`extends = {shown(name)}`", 'it takes the path or the name of a recipe: "base.toml"')
+def _extended(table: Table, problems: Problems) -> list[tuple[str, Place]]:
+    """What a table extends, in order, and where it says so. A problem here ends the search for more."""
+    if "extends" not in table:
+        return []
+    said, place = table["extends"], table.where("extends")
+    several = [(name, place.at(i)) for i, name in enumerate(said)] if isinstance(said, list) else [(said, place)]
+    if not several or not all(isinstance(name, str) and name for name, _ in several):
+        problems.add(place, f"`extends = {shown(said)}`", 'it takes the path or the name of a recipe: "base.toml"; or a '
+                     "list of them, each laid on those before it")  # fmt: skip
         problems.raise_any()
+    return several
+
+
+def _laid(name: str, place: Place, base: Table, way: _Way, problems: Problems) -> Table:
+    """An extended recipe laid on `base`. Without it nothing else can be judged: a problem here ends the search too."""
     try:
         label, path = locate(name, place.source.folder)
     except RecipeError as error:
         first, *rest = str(error).splitlines()
         problems.add(place, f"`extends = {shown(name)}`: {first}", *(line.strip() for line in rest))
         problems.raise_any()
-    real = path.resolve()
-    if len(chain) >= DEEPEST:
+    real, chain = path.resolve(), way.chain
+    if len(way.laid) >= DEEPEST:
         problems.add(place, f"`extends = {shown(name)}`: more than {DEEPEST} recipes extend one another")
         problems.raise_any()
     if real in chain:
@@ -129,7 +151,7 @@ def _base(table: Table, chain: tuple[Path, ...], problems: Problems) -> Table:
         problems.add(place, f"`extends = {shown(name)}`: the recipe extends itself: {names}", "leave one of them out")
         problems.raise_any()
     try:
-        return composed(label, path, chain, problems)
+        return composed(label, path, problems, base, way)
     except Unreadable as error:
         problems.add(place, f"`extends = {shown(name)}`: {error}")
         problems.raise_any()

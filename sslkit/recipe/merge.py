@@ -1,5 +1,7 @@
 """How one recipe is laid over another: `extends`, generations, and single overrides all merge by these rules.
 
+`extends` may name several recipes: each is laid on those before it, what they extend themselves included.
+
 - Tables merge key by key. Within a section an empty one empties (`options = {}`); a section without keys says nothing.
 - Lists of plugins merge by name: an entry of the same name merges key by key, or, if its `use` differs, replaces the
   old one in place with all its settings; a new name goes to the end, or `after = "name"`. An empty list empties.

@@ -30,6 +30,9 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 DEEPEST = 32  # tables within tables, recipes that extend one another
 NESTS = (dict, list, tuple)
 PACKAGE = "sslkit_recipes"
+SETTINGS = "settings"
+OTHERS = frozenset({"studies", "metrics", SETTINGS})
+"Folders beside the recipes, of files that are none."
 PLURAL = {"recipe": "recipes", "study": "studies", "set of metrics": "sets of metrics"}
 MARKS = {"recipe": {"extends", "steps", "loss"}, "study": {"base", "variant"}}
 "Keys that only one kind of file has."
@@ -40,17 +43,30 @@ class Unreadable(RecipeError):
 
 
 def shipped() -> dict[str, Path]:
-    """Recipes that are installed with sslkit, by name."""
+    """Recipes that are installed with sslkit, by name; those in a folder after the others: `images/noisy_things`."""
+    return {name: path for name, path in _installed().items() if name.rpartition("/")[0] not in OTHERS}
+
+
+def extendable() -> dict[str, Path]:
+    """The same, and the settings that they share: parts of a recipe, laid on one by `extends`."""
+    return {name: path for name, path in _installed().items() if name.rpartition("/")[0] not in OTHERS - {SETTINGS}}
+
+
+def _installed() -> dict[str, Path]:
+    """Every file that is installed beside the recipes, by name."""
     try:
         folder = Path(str(resources.files(PACKAGE)))
     except ModuleNotFoundError:
         return {}
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    return {
+        path.relative_to(folder).with_suffix("").as_posix(): path
+        for path in [*sorted(folder.glob("*.toml")), *sorted(folder.glob("*/*.toml"))]
+    }
 
 
 def locate(name: str | Path, folder: Path | None = None) -> tuple[str, Path]:
     """How messages name a recipe, and its file: a path (from `folder`), or the name of a shipped one."""
-    return find_file(name, "recipe", shipped, folder)
+    return find_file(name, "recipe", extendable, folder)
 
 
 def find_file(

@@ -64,10 +64,14 @@ def recipe_schema(packages: Collection[str] | None = None) -> Made:
 
 def _keys() -> dict[str, Schema]:
     """The keys of a recipe."""
-    extends = "The recipe that this one is laid on: a path from here, or the name of a shipped recipe."
+    extends = (
+        "The recipe that this one is laid on: a path from here, or the name of a shipped recipe. A list: each is laid on "
+        "those before it, this one on all."
+    )
+    name = {"type": "string", "minLength": 1}
     files = "Digests of the files that a resolved recipe names, as it is written beside a run."
     return {
-        "extends": {"type": "string", "minLength": 1, "description": extends},
+        "extends": {"anyOf": [name, {"type": "array", "items": name, "minItems": 1}], "description": extends},
         **table_schema(Settings)["properties"],
         **_sections(),
         "generation": _numbered(ref("generation"), "One after another: what each generation changes of the recipe."),

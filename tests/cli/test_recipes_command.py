@@ -209,7 +209,7 @@ def old_home(tmp_path, monkeypatch):
         '#:schema ../known.schema.json\nbase = "../one.toml"\n[[variant]]\nrecipe = "base"\n'
     )
     (home / "three.toml").write_text('#:schema ./unknown.json\nextends = "elsewhere.toml"\n')
-    monkeypatch.setattr(copying, "shipped", lambda: {path.stem: path for path in home.glob("*.toml")})
+    monkeypatch.setattr(copying, "extendable", lambda: {path.stem: path for path in home.glob("*.toml")})
     return home
 
 
@@ -227,6 +227,9 @@ def test_a_copy_names_recipes_and_schema_from_where_it_lies(old_home, tmp_path):
     )
     third = copying.copy(old_home / "three.toml", there / "three.toml")
     assert third.schema is None and (there / "three.toml").read_text() == 'extends = "elsewhere.toml"\n'
+    (old_home / "sub" / "four.toml").write_text("extends = [\n  \"../one.toml\", 'x.toml',\n]\nsteps = 1\n")
+    copying.copy(old_home / "sub" / "four.toml", there / "four.toml")
+    assert (there / "four.toml").read_text() == "extends = [\n  \"one\", 'x.toml',\n]\nsteps = 1\n"
 
 
 def test_the_list_is_plain_where_output_is_no_terminal(monkeypatch):

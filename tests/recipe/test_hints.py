@@ -67,7 +67,7 @@ def test_the_line_that_data_complains_of(kitchen, monkeypatch):
     monkeypatch.chdir(kitchen.folder)
     path = kitchen.spoiled('use = "./parts.py:Data"', 'use = "./parts.py:Data"\nper_class = 400')
     line = path.read_text().splitlines().index("per_class = 400") + 1
-    table = composed("spoiled.toml", path, (), Problems())
+    table = composed("spoiled.toml", path, Problems())
     for said, note in [("`per_class = 400`: too many", f"`per_class` is said in spoiled.toml, line {line}"),
                        ("a file is broken", f"[data] is said in spoiled.toml, line {line - 2}")]:  # fmt: skip
         with pytest.raises(DataError) as caught, blamed("data", table):

@@ -285,6 +285,27 @@ def test_extends_a_chain(kitchen):
     assert recipe.settings.steps == 5 and recipe.settings.seed == 3 and "extends" not in recipe.table
 
 
+def test_extends_a_list_in_order(kitchen):
+    """Each is laid on those before it, the recipe itself on all of them."""
+    kitchen.write("one.toml", 'steps = 1\nseed = 1\n[[noise]]\nname = "jitter"\nmagnitude = 1\n')
+    kitchen.write("two.toml", 'steps = 2\n[[noise]]\nuse = "./parts.py:Blend"\nafter = "jitter"\n')
+    recipe = load(kitchen.write("child.toml", 'extends = ["base.toml", "one.toml", "two.toml"]\nlog_every = 7\n'))
+    assert (recipe.settings.steps, recipe.settings.seed, recipe.settings.log_every) == (2, 1, 7)
+    assert names(recipe)[1:4] == ["jitter", "blend", "drop"] and entry(recipe, "jitter").plugin.magnitude == 1
+    assert load(kitchen.write("turned.toml", 'extends = ["base.toml", "two.toml", "one.toml"]')).settings.steps == 1
+    single = kitchen.write("single.toml", 'extends = ["base.toml"]')
+    assert load(single).hash == load(kitchen.base).hash
+
+
+def test_extends_one_recipe_twice_by_different_ways(kitchen):
+    """No cycle: what both extend is laid again, and what was said in between is gone where it says otherwise."""
+    kitchen.write("one.toml", 'extends = "base.toml"\nsteps = 5\nseed = 1\n')
+    kitchen.write("two.toml", 'extends = "base.toml"\n[[loss]]\nname = "distillation"\nweight = 2\n')
+    recipe = load(kitchen.write("child.toml", 'extends = ["one.toml", "two.toml"]'))
+    assert (recipe.settings.steps, recipe.settings.seed) == (100, 1)
+    assert entry(recipe, "distillation").plugin.weight == 2
+
+
 # Overrides ------------------------------------------------------------------------------------------------------------
 
 
@@ -407,7 +428,7 @@ def test_shipped_recipes_load_and_return(tmp_path):
     assert {"noisy_student", "supervised", "fixmatch", "mean_teacher"} <= set(shipped())
     for name in shipped():
         recipe = load(name)
-        saved = tmp_path / f"{name}.toml"
+        saved = tmp_path / f"{name.replace('/', '-')}.toml"
         saved.write_text(dump(recipe.table))
         again = load(saved)
         assert again.table == recipe.table and again.hash == recipe.hash and recipe.warnings == []

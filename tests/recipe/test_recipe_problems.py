@@ -186,6 +186,36 @@ def test_extends_a_cycle(kitchen):
     assert_told(problems(kitchen.write("self.toml", 'extends = "self.toml"\n')), "self.toml -> self.toml")
 
 
+def test_extends_a_list_with_a_cycle(kitchen):
+    kitchen.write("a.toml", 'extends = ["base.toml", "b.toml"]\n')
+    path = kitchen.write("b.toml", 'steps = 1\nextends = [\n  "base.toml",\n  "a.toml",\n]\n')
+    assert_told(problems(path), "extends itself: b.toml -> a.toml -> b.toml", "a.toml: 1 problem", "line 1")
+
+
+def test_extends_a_list_of_what_is_none(kitchen):
+    path = kitchen.write("child.toml", 'extends = ["base.toml", "bas.toml"]\n')
+    assert_told(problems(path), "line 1", '`extends = "bas.toml"`', "no such recipe", "Did you mean `base.toml`?")
+    for said in ("[]", '["base.toml", 3]', '["base.toml", ""]', "[[]]", "{}"):
+        told = problems(kitchen.write("child.toml", f"steps = 1\nextends = {said}\n"))
+        assert_told(told, "line 2", "`extends = ", "it takes the path or the name of a recipe", "or a list of them")
+
+
+def test_extends_a_list_keeps_places(kitchen):
+    """What is wrong is told where it was said, be it in the first file or in the last."""
+    kitchen.write("one.toml", "# First.\nseed = -1\n")
+    kitchen.write("two.toml", "log_every = 0\n")
+    told = problems(kitchen.write("child.toml", 'extends = ["base.toml", "one.toml", "two.toml"]\nsteps = 0\n'))
+    assert_told(told, "child.toml: 1 problem", "one.toml: 1 problem", "two.toml: 1 problem", "line 2")
+
+
+def test_extends_by_two_ways_without_end(kitchen):
+    """Two at every level would be two to the fortieth."""
+    for i in range(40):
+        kitchen.write(f"r{i}.toml", f'extends = ["r{i + 1}.toml", "r{i + 1}.toml"]\n')
+    kitchen.write("r10.toml", "steps = 1\n")
+    assert_told(problems(kitchen.folder / "r0.toml"), "more than 32 recipes")
+
+
 def test_extends_a_chain_without_end(kitchen):
     for i in range(40):
         kitchen.write(f"r{i}.toml", f'extends = "r{i + 1}.toml"\n')

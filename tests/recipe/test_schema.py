@@ -246,6 +246,13 @@ def test_what_load_accepts_of_a_recipe_that_extends(kitchen, text):
     assert load(path) and refusals(tomllib.loads(path.read_text())) == []
 
 
+def test_what_a_recipe_may_extend(kitchen):
+    kitchen.write("more.toml", "steps = 3\n")
+    path = kitchen.write("child.toml", 'extends = ["base.toml", "more.toml"]')
+    assert load(path).settings.steps == 3 and refusals(tomllib.loads(path.read_text())) == []
+    assert all(refusals({"extends": said}) for said in ([], "", [""], ["base.toml", 3], 3))
+
+
 def told_apart(seeds, kitchen):
     """How many mutated recipes both refuse, and `load` alone; none is refused by the schema alone."""
     texts = [MORE, 'extends = "base.toml"\nnoise.jitter.magnitude = 2\n[optimizer]\nrate = 0.2\n[model]\nsize = 8\n',
