@@ -72,7 +72,7 @@ def label(call: Call, world: World) -> Any:
 
 def refine(call: Call, world: World) -> Any:
     """Targets of the same rows, for a whole pool and for a step."""
-    pool = {"targets": world.targets(12), "batch": None, "forward": None, "progress": world.progress}
+    pool = {"targets": world.targets(12), "batch": None, "forward": None, "on": call.on, "progress": world.progress}
     step = world.training_step()
     assert step.unlabeled is not None and step.unlabeled.targets is not None
     forward = world.forward(step, labeling=True)
@@ -80,6 +80,7 @@ def refine(call: Call, world: World) -> Any:
         "targets": step.unlabeled.targets,
         "batch": step.unlabeled,
         "forward": forward,
+        "on": call.on,
         "progress": world.progress,
     }
     answers = list(call.attempts([pool, at_step]))

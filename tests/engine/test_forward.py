@@ -253,6 +253,28 @@ def test_average_and_teacher_answer_by_their_own_weights_without_gradient(tiny, 
     assert forward("weak").logits.requires_grad
 
 
+def test_a_further_model_answers_with_its_gradient_as_students_run(tiny, resnet):
+    """By its name; one that is called `teacher` goes through the teacher's passes where no labeler makes one."""
+    other = network_of(tiny("[model]\nsize = 16"), seed=7)
+    rows = []
+    rows_through(other, rows)
+    plan = [PassTable(model="teacher", views=["weak", "strong"], batch_norm="batch", write_stats=True, noise=True)]
+    before = statistics(other)
+    forward = forward_of(Models(resnet, trainables={"teacher": other, "critic": other}), plan)
+    weak, strong = forward("weak", "teacher"), forward("strong", "teacher")
+    assert rows == [8] and weak.logits.requires_grad and strong.logits.requires_grad
+    assert not same(before, statistics(other))
+    assert forward("weak", "critic").logits.requires_grad and rows == [8, 4]
+    with pytest.raises(LookupError, match="no judge to ask"):
+        forward("weak", "judge")
+
+
+def test_a_labelers_teacher_comes_before_a_further_model_of_that_name(tiny, resnet):
+    other = network_of(tiny("[model]\nsize = 16"), seed=7)
+    forward = forward_of(Models(resnet, teacher=resnet, trainables={"teacher": other}))
+    assert not forward("weak", "teacher").logits.requires_grad
+
+
 def test_labels_are_made_by_the_teacher_unless_another_is_named(tiny, resnet):
     teacher = network_of(tiny("[model]\nsize = 16"), seed=8)
     forward = forward_of(Models(resnet, teacher=teacher))

@@ -72,6 +72,11 @@ def test_slot_takes_the_one_answer_and_its_default():
     assert hooks(("loss", "a", {"decide": lambda self, outputs: outputs.logits * 3})).decide(
         Outputs(torch.ones(1, 2)), "step"
     ).tolist() == [[3, 3]]
+    asked = []
+    hooks(("loss", "a", {"decide": lambda self, purpose: asked.append(purpose) or torch.ones(1, 2)})).decide(
+        Outputs(torch.ones(1, 2)), "pool"
+    )
+    assert asked == ["pool"]
     assert hooks().build_model(None, {}) is None and hooks().average(nn.Linear(1, 1)) is None
     assert hooks().schedule(NOW) == 1.0 and hooks().measure(None, None, None, None, NOW) == {}
 
@@ -139,6 +144,11 @@ def test_on_says_which_views_a_plugin_sees_and_when_which_timing():
     labelers.refine("pool", answer, None, None, NOW)
     labelers.refine("step", answer, None, None, NOW)
     assert seen[1:] == ["always", "late", "always"]
+    given = lambda self, targets, on: seen.append(on) or targets  # noqa: E731
+    hooks(("labeler", "r", {"refine": given}, ("seen", "weak"))).refine(
+        "step", answer, tiny_step().unlabeled, None, NOW
+    )
+    assert seen[-1] == ("seen", "weak")  # of the other stream too
     mixed = hooks(("noise", "m", {"mix": lambda self, step, on: seen.append(on) or step}, ("strong", "weak", "seen")))
     mixed.mix(tiny_step())
     assert seen[-1] == ("weak", "seen")
