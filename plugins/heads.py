@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sslkit import Outputs
 from sslkit.errors import RecipeError
 
 
@@ -37,3 +38,19 @@ class Projection(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """The embeddings."""
         return functional.normalize(self.layers(features), dim=1)
+
+
+def embeddings(outputs: Outputs, head: str, plugin: str) -> Tensor:
+    """What a head answered, (N, width); with `head = ""` what the classifier reads, (N, D), its rows of length 1.
+
+    `plugin` asks. Raises `RecipeError` where the model has no such head.
+    """
+    if head in outputs.heads:
+        return outputs.heads[head]
+    if head or outputs.features is None:
+        known = ", ".join(f"`{name}`" for name in outputs.heads) or "none"
+        raise RecipeError(
+            f'{plugin}: `head = "{head}"`, but the model has no such head (it has {known}). Add a plugin that makes '
+            "one, such as [[loss]] graph_contrast, or name its head"
+        )
+    return functional.normalize(outputs.features, dim=1)

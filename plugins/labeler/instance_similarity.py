@@ -1,0 +1,167 @@
+"""Instance similarity: an image's labels and its likeness to each labeled image correct one another."""
+
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar
+
+import torch
+from annotated_types import Ge, Interval, Unit
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sslkit import Batch, Facts, Forward, LossTerm, Progress, Step, Targets, global_mean, hookimpl
+from sslkit.errors import RecipeError
+
+from ..heads import Projection, embeddings, feature_width
+from ..memory import last_of_each, moved
+from ..room import require_room
+
+NAME = "[[labeler]] instance_similarity"
+
+
+def similarity(own: Tensor, bank: Tensor, temperature: float) -> Tensor:
+    """softmax(z B^T / t), the distribution over labeled images (Zheng et al. 2022, sec. 3.2): (N, D), (M, D) -> (N, M)."""
+    return (own @ bank.T / temperature).softmax(1)
+
+
+def unfolded(likeness: Tensor, probs: Tensor, label: Tensor) -> Tensor:
+    """Likeness to each labeled image times the probability of its class, renormalised: (N, M), (N, K), (M,) -> (N, M).
+
+    Zheng et al. 2022, sec. 3.3, "unfolding". A row whose classes have no labeled image keeps its likeness as it is.
+    """
+    scaled = likeness * probs[:, label]
+    total = scaled.sum(1, keepdim=True)
+    return torch.where(total > 0, scaled / total.where(total > 0, 1), likeness)
+
+
+def aggregated(likeness: Tensor, probs: Tensor, label: Tensor, share: float) -> Tensor:
+    """Probabilities, and likenesses summed over each class, a to 1 - a: (N, M), (N, K), (M,) -> (N, K).
+
+    Zheng et al. 2022, sec. 3.3, "aggregation". Both are probabilities, and so is what is between them.
+    """
+    return share * probs + (1 - share) * torch.zeros_like(probs).index_add_(1, label, likeness)
+
+
+def moved_rows(old: Tensor, new: Tensor, momentum: float) -> Tensor:
+    """Embeddings that follow new ones, each row of length 1 (over its features): (M, D), (M, D) -> (M, D)."""
+    return functional.normalize(moved(old, new, momentum), dim=1)
+
+
+@dataclass(eq=False, kw_only=True)
+class InstanceSimilarity:
+    """Correct pseudo-labels by an image's likeness to each labeled image, and teach the likeness by the labels in turn.
+
+    Zheng et al. 2022 (SimMatch, arXiv 2203.06915). A bank holds one embedding of every labeled image, by its position in
+    the labeled stream. `on = ["weak", "strong", "labeled"]`: the first view is the one that was labeled, further ones
+    of its stream learn its likenesses (this plugin's loss, over all rows), views of the labeled stream fill the bank
+    once a step. Targets are to come already aligned. Until the bank has seen every labeled image (the paper's first
+    epoch) labels stay as they are and the loss answers no term. Embeddings in the bank are the teacher's, detached.
+    A new generation's student begins with an empty bank.
+
+    Raises `RecipeError` where `on` lacks one of these views, where labels are made for the whole pool, and where the
+    likenesses of a batch do not fit in memory.
+    """
+
+    timing: ClassVar = "step"
+    "A trait: the bank follows the student's steps."
+    weight: float = 1.0
+    "Weight of the loss between likenesses."
+    share: Annotated[float, Interval(ge=0, le=1)] = 0.9
+    "a: how much of a row's own probabilities stays."
+    temperature: Annotated[float, Interval(ge=0.01, le=100)] = 0.1
+    "t: smaller listens to the nearest labeled images alone."
+    momentum: Annotated[float, Interval(ge=0, lt=1)] = 0.7
+    "Share of an image's old embedding in its new one; 0 where an averaged student teaches, which is slow by itself."
+    head: str = "instance"
+    "Name of the head that this plugin puts on the model."
+    width: Annotated[int, Ge(1), Unit("numbers")] = 128
+    "Length of an embedding."
+
+    @hookimpl
+    def extend_model(self, student: nn.Module) -> dict[str, nn.Module]:
+        """The head: a perceptron with one hidden layer, its answers of length 1."""
+        return {self.head: Projection(feature_width(student), self.width)}
+
+    @hookimpl
+    def begin(self, facts: Facts, progress: Progress) -> None:
+        """A bank as long as the labeled set, nothing in it."""
+        if not (rows := facts.sizes.get("labeled", 0)):
+            raise RecipeError(f"{NAME}: compares with labeled images, and it is not known how many there are")
+        require_room(NAME, "likenesses to labeled images", max(facts.batch.values()), rows, facts.device,
+                     "make `batch.unlabeled` smaller")  # fmt: skip
+        self.generation_ = progress.generation
+        self.bank_ = torch.zeros(rows, self.width, device=facts.device)
+        self.label_ = torch.zeros(rows, dtype=torch.long, device=facts.device)
+        self.seen_ = torch.zeros(rows, dtype=torch.bool)  # on the CPU: asked at each step, it must not wait for a GPU
+        self._targets: Tensor | None = None
+        self._labeled: list[Tensor] = []
+
+    @hookimpl
+    def refine(self, targets: Targets, batch: Batch | None, forward: Forward | None, on: tuple[str, ...]) -> Targets:
+        """Aggregated `probs`; the likenesses to learn are kept for the loss."""
+        if batch is None or forward is None:
+            raise RecipeError(
+                f'{NAME}: follows steps, but labels are made for the whole pool. Set labels = "step", or leave it out'
+            )
+        if not on or on[0] not in batch.views:
+            return targets
+        others = [view for view in on if view not in batch.views]
+        if len(on) - len(others) < 2 or not others:
+            raise RecipeError(
+                f"{NAME}: `on` names {', '.join(on)}; it takes the view that is labeled, one that learns, and one of the "
+                'labeled stream: on = ["weak", "strong", "labeled"]'
+            )
+        own, *self._labeled = (embeddings(forward(view), self.head, NAME).detach() for view in (on[0], *others))
+        if not self.seen_.all():
+            return targets
+        likeness = similarity(own, self.bank_, self.temperature)
+        self._targets = unfolded(likeness, targets.probs, self.label_)
+        return replace(targets, probs=aggregated(likeness, targets.probs, self.label_, self.share))
+
+    @hookimpl
+    def loss(self, step: Step, forward: Forward, on: tuple[str, ...]) -> list[LossTerm]:
+        """Cross-entropy between the likenesses of the first view, corrected, and those of the further ones."""
+        if self._targets is None:
+            return []
+        batch = step.batch_of(on[0])
+        learn = [embeddings(forward(view), self.head, NAME) for view in on[1:] if view in batch.views]
+        logits = [own @ self.bank_.T / self.temperature for own in learn]
+        rows = [functional.cross_entropy(one, self._targets, reduction="none") for one in logits]
+        return [LossTerm(global_mean(torch.cat(rows)), self.weight)]
+
+    @hookimpl
+    def after_step(self, step: Step) -> None:
+        """The step's labeled images move their embeddings."""
+        batch, waiting = step.labeled, self._labeled
+        self._targets, self._labeled = None, []
+        assert batch.truth is not None
+        for new in waiting:
+            self._write(batch.index.cpu(), batch.truth, new)
+
+    def _write(self, index: Tensor, label: Tensor, new: Tensor) -> None:
+        """Rows by position in the labeled stream; of an image that came twice in a batch, the last."""
+        self._grow(int(index.max()) + 1)
+        last = last_of_each(index, len(self.seen_))
+        place = index[last]
+        old, new = self.bank_[place.to(new.device)], new[last.to(new.device)]
+        first = ~self.seen_[place].to(new.device)[:, None]
+        self.bank_[place.to(new.device)] = torch.where(first, new, moved_rows(old, new, self.momentum))
+        self.label_[place.to(new.device)] = label[last.to(label.device)]
+        self.seen_[place] = True
+
+    def _grow(self, rows: int) -> None:
+        """Room for images that another plugin promoted into the labeled stream."""
+        if (more := rows - len(self.seen_)) > 0:
+            self.bank_ = torch.cat([self.bank_, self.bank_.new_zeros(more, self.width)])
+            self.label_ = torch.cat([self.label_, self.label_.new_zeros(more)])
+            self.seen_ = torch.cat([self.seen_, self.seen_.new_zeros(more)])
+
+    def state_dict(self) -> dict[str, Any]:
+        """The bank, and the generation whose student filled it."""
+        return {"generation": self.generation_, "bank": self.bank_, "label": self.label_, "seen": self.seen_}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """What `state_dict` answered; an earlier generation's bank is forgotten."""
+        if state["generation"] == self.generation_:
+            device = self.bank_.device
+            self.bank_, self.label_ = state["bank"].to(device).clone(), state["label"].to(device).clone()
+            self.seen_ = state["seen"].cpu().clone()
