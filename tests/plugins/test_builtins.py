@@ -23,6 +23,8 @@ FIELDS: dict[str, dict[str, Any]] = {
     "unstrided": {"architecture": "test_efficientnet"},
 }
 "What a recipe must say of plugins that have no default for everything."
+ON: dict[str, tuple[str, ...]] = {"view_divergence": ("weak", "strong")}
+"Views of plugins that take more than one."
 
 
 @pytest.mark.parametrize(("section", "point"), POINTS)
@@ -30,7 +32,7 @@ def test_a_built_in_keeps_every_promise(section: str, point: EntryPoint, tmp_pat
     fields = FIELDS.get(point.name, {})
     if point.name == "image_folder":
         fields = {"root": fill(tmp_path, **{"train/cat": 3, "train/dog": 2}), "labels_per_class": 1}
-    check_plugin(point.load(), **fields)
+    check_plugin(point.load(), on=ON.get(point.name), **fields)
 
 
 def test_no_built_in_was_overlooked() -> None:
