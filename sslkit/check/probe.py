@@ -213,10 +213,12 @@ def probe_generation(cfg: Generation, session: Session, found: GenerationProbe) 
     found.tried = True
     found.teachers = {timing: known_role(state, one) for timing, one in state.teachers.items() if one is not None}
     found.shares = shares.means()
-    losses = [e for e in state.hooks.entries if e.section == "loss" and "loss" in hooks_of(e.plugin)]
+    losses = [e for e in state.hooks.entries if "loss" in hooks_of(e.plugin)]
     found.waiting = [e.name for e in losses if not found.views >= set(e.on)]
     heard = {term.owner for term in found.terms.values()}
-    found.silent = [e.name for e in losses if e.name not in heard and e.name not in found.waiting]
+    unheard = [e for e in losses if e.name not in heard and e.name not in found.waiting]
+    found.filling = [e.name for e in unheard if hasattr(e.plugin, "state_dict")]
+    found.silent = [e.name for e in unheard if e.name not in found.filling]
     return state
 
 

@@ -58,6 +58,8 @@ class GenerationProbe:
     "Losses that are off, as their stream is."
     silent: list[str] = field(default_factory=list)
     "Losses that were on and answered no term."
+    filling: list[str] = field(default_factory=list)
+    "Losses with state that answered no term: a memory may take more steps to fill than were tried."
 
     @property
     def troubles(self) -> dict[str, str]:

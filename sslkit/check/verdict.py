@@ -19,7 +19,7 @@ def troubles(found: Sequence[GenerationProbe], recipe: Recipe | None = None) -> 
     for seen in found:
         for trouble in seen.troubles.items():
             places.setdefault(trouble, []).append(seen.index)
-    tried = {name for seen in found for name in [*seen.silent, *(term.owner for term in seen.terms.values())]}
+    tried = {n for seen in found for n in [*seen.silent, *seen.filling, *(t.owner for t in seen.terms.values())]}
     for name in dict.fromkeys(name for seen in found for name in seen.waiting if name not in tried):
         places[f"loss `{name}` is off in every generation", _alone(found, recipe) or OFF] = []
     return [(f"{where(numbers)}{what}", advice) for (what, advice), numbers in places.items()]
@@ -46,6 +46,9 @@ def unjudged(recipe: Recipe, found: Sequence[GenerationProbe]) -> list[str]:
     """What could not be judged, and why."""
     lines = []
     for cfg, seen in zip(recipe.generations, found, strict=True):
+        lines += [
+            f"loss `{name}`: it answers no term in the first steps, while its memory fills" for name in seen.filling
+        ]
         if not seen.moved:
             continue
         still = [name for name, moved in seen.moved.items() if not moved]

@@ -11,6 +11,7 @@ from driving import CPU, LossSpy, StepSpy, added, entry, network_of
 from sslkit import LossTerm, View, hookimpl
 from sslkit.check.probe import STEPS, compose, probe
 from sslkit.check.trial import Trouble
+from sslkit.check.verdict import unjudged
 from sslkit.environment import fingerprint
 from sslkit.errors import PluginError
 from sslkit.recipe import load
@@ -257,6 +258,53 @@ def test_a_dead_term_does_not_hide_behind_one_of_the_same_name(tiny):
 def test_a_loss_that_answers_no_term_is_found(tiny):
     (found,) = probed(added(tiny(), entry("loss", LossSpy(lambda *_: None), "mute", on=("labeled",))))
     assert found.silent == ["mute"] and list(found.troubles) == ["loss `mute` answers no term"]
+
+
+class Filling:
+    """Answers no term before its memory is full. Its section may be any."""
+
+    def __init__(self, steps):
+        self.steps = steps
+
+    @hookimpl
+    def begin(self):
+        self.filled_ = 0
+
+    @hookimpl
+    def loss(self, forward):
+        full = self.filled_ >= self.steps
+        return [LossTerm(forward("labeled").logits.square().mean())] if full else []
+
+    @hookimpl
+    def after_step(self):
+        self.filled_ += 1
+
+    def state_dict(self):
+        return {"filled": self.filled_}
+
+    def load_state_dict(self, state):
+        self.filled_ = state["filled"]
+
+
+@pytest.mark.parametrize("section", ["loss", "labeler"])
+def test_a_loss_whose_memory_takes_longer_to_fill_is_not_judged(tiny, section):
+    recipe = added(tiny(), entry(section, Filling(STEPS), "filling", on=("labeled",)))
+    (found,) = probed(recipe)
+    assert found.alive and found.filling == ["filling"] and not found.silent
+    assert unjudged(recipe, [found]) == [
+        "loss `filling`: it answers no term in the first steps, while its memory fills"
+    ]
+
+
+@pytest.mark.parametrize("section", ["loss", "labeler"])
+def test_a_loss_whose_memory_fills_in_time_is_judged(tiny, section):
+    (found,) = probed(added(tiny(), entry(section, Filling(STEPS - 1), "filling", on=("labeled",))))
+    assert found.terms["filling"].alive and not found.filling
+
+
+def test_a_labelers_loss_that_answers_no_term_is_found(tiny):
+    (found,) = probed(added(tiny(), entry("labeler", LossSpy(lambda *_: None), "mute", on=("labeled",))))
+    assert list(found.troubles) == ["loss `mute` answers no term"]
 
 
 def test_a_generation_in_which_no_loss_is_on_is_found(tiny):

@@ -219,6 +219,31 @@ def test_good_plugins_pass(cls: type, fields: dict[str, Any]) -> None:
     check_plugin(cls, **fields)
 
 
+@plugin
+class Filling:
+    @hookimpl
+    def begin(self) -> None:
+        self.filled_ = 0
+
+    @hookimpl
+    def loss(self, forward: Forward) -> list[LossTerm]:
+        return [LossTerm(forward("strong").logits.square().mean())] if self.filled_ > 9 else []
+
+    @hookimpl
+    def after_step(self) -> None:
+        self.filled_ += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"filled": self.filled_}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.filled_ = state["filled"]
+
+
+def test_a_loss_may_wait_for_its_memory_to_fill() -> None:
+    check_plugin(Filling)
+
+
 def test_every_hook_has_an_exercise_and_a_good_example() -> None:
     specified = [name for group in (AnyHooks, *SECTIONS.values()) for name in vars(group) if not name.startswith("_")]
     assert sorted(SPECS) == sorted(specified)
@@ -484,6 +509,13 @@ class LossByRow:
     @hookimpl
     def loss(self, forward: Forward, on: tuple[str, ...]) -> LossTerm:
         return LossTerm(forward(on[0]).logits.sum(1))
+
+
+@plugin
+class LossWithoutTerms:
+    @hookimpl
+    def loss(self) -> list[LossTerm]:
+        return []
 
 
 @plugin
@@ -775,6 +807,7 @@ BAD: list[tuple[type, str]] = [
     (MovesTheStudent, "moved the student's weights"),
     (LossByRow, "a scalar was expected"),
     (LossOfNothing, "gives the student no gradient"),
+    (LossWithoutTerms, "gives the student no gradient"),
     (LossNotFinite, "value that is not finite"),
     (LossThroughTargets, "a gradient through the targets' probs"),
     (LossThroughWeight, "a gradient through the targets' weight"),
