@@ -278,9 +278,14 @@ def plugins_of(cfg: Generation) -> Hooks:
 
 
 def open_data(recipe: Recipe) -> Data:
-    """The recipe's data; raises what the data plugin raises, and `DataError` for data that can only measure."""
+    """The recipe's data; raises what the data plugin raises, and `DataError` for data that cannot train a classifier."""
     with blamed("data", recipe.generations[0].table):
         data = plugins_of(recipe.generations[0]).open_data(Progress(recipe.settings.seed))
     if not len(data.labeled):
         raise DataError("\n    ".join(["[data]: there are no labeled images, and so nothing to train on", *data.notes]))
+    if len(data.classes) < 2:
+        names = ", ".join(data.classes) or "none"
+        raise DataError(
+            f"[data]: a classifier tells classes apart, and needs two at least; classes of this data: {names}"
+        )
     return data

@@ -221,6 +221,28 @@ class Torn:
     assert f"[data] torn: images of the {split} split could not be read: OSError: image file is truncated" in told
 
 
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_one_class_is_no_classification(recipe, out, refused, command):
+    plugins = """
+from dataclasses import dataclass, replace
+from stateful import Blobs
+from sslkit import hookimpl
+
+@dataclass(eq=False, kw_only=True)
+class Alike:
+    @hookimpl
+    def open_data(self, progress):
+        data = Blobs().open_data(progress)
+        for images in data.splits.values():
+            images.truth[:] = 0
+        return replace(data, classes=("cat",))
+"""
+    path = recipe('[data]\nuse = "./plugins.py:Alike"', plugins)
+    said = " ".join(refused(command, path, *(["--out", out] if command == "run" else [])).split())
+    assert "[data]: a classifier tells classes apart, and needs two at least; classes of this data: cat" in said
+    assert not out.exists()
+
+
 @pytest.mark.parametrize("case", BAD)
 def test_a_plugin_at_fault_is_named_with_its_hook(recipe, out, refused, case):
     section, on, body, words = BAD[case]
