@@ -1,9 +1,9 @@
 """Tries a recipe before it is run: a few steps of every generation, each loss by itself.
 
 Losses that are always zero, or that reach no weight, have gone unnoticed in published toolkits for years. Here each is
-looked at before its schedule (a ramp begins at zero) and with filters opened (a fresh teacher is sure of nothing); what
-the real filters keep is counted beside it. Then the step is taken: a student that is compared with its own average
-differs from it only once it has moved.
+looked at before its schedule (a ramp begins at zero) and with filters opened (a fresh teacher is sure of nothing), in
+one step shut (a loss may learn what they reject); what the real filters keep is counted beside it. Then the step is
+taken: a student that is compared with its own average differs from it only once it has moved.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ from .seen import GenerationProbe, Seconds
 from .trial import try_step, try_terms
 
 STEPS = 3
+SHUT = 1
+"The tried step in which filters reject everything."
 CHUNK = 256
 META = torch.device("meta")
 
@@ -250,6 +252,11 @@ def opened(targets: Targets) -> Targets:
     return replace(targets, weight=torch.ones_like(targets.weight), copies=torch.ones_like(targets.copies))
 
 
+def shut(targets: Targets) -> Targets:
+    """Targets as if every filter rejected everything."""
+    return replace(targets, weight=torch.zeros_like(targets.weight))
+
+
 def probe_step(state: State, step: Step, found: GenerationProbe, shares: Shares) -> None:
     """One step: its losses are looked at, then it is taken."""
     forward = state.forward(step)
@@ -258,7 +265,7 @@ def probe_step(state: State, step: Step, found: GenerationProbe, shares: Shares)
         if batch.targets is not None:
             if state.label_timing and state.step == 0:  # later on, a student that teaches is not untrained any more
                 shares.see("step", batch.stream, batch.targets)
-            batch.targets = opened(batch.targets)
+            batch.targets = shut(batch.targets) if state.step == SHUT else opened(batch.targets)
     step = forward.step = state.hooks.mix(step)
     found.views |= step.views.keys()
     if state.hooks.implements("train_step"):

@@ -255,6 +255,23 @@ def test_a_dead_term_does_not_hide_behind_one_of_the_same_name(tiny):
     assert {term.owner for term in found.terms.values()} == {"supervised", "two"}
 
 
+def test_a_loss_on_what_filters_reject_is_alive(tiny):
+    """Filters are shut in one of the tried steps; a loss on what they keep is measured where they are open."""
+    weights = []
+
+    class Rejected:
+        @hookimpl
+        def loss(self, step, forward):
+            weight = step.unlabeled.targets.weight
+            weights.append(weight.mean().item())
+            return LossTerm((forward("weak").logits.square().mean(1) * (1 - weight)).mean())
+
+    recipe = tiny(timings("step", step=True).replace("[[generation]]\n", "", 1))
+    (found,) = probed(added(recipe, entry("loss", Rejected())))
+    assert weights == [1, 0, 1]
+    assert found.terms["rejected"].alive and found.terms["consistency"].alive
+
+
 def test_a_loss_that_answers_no_term_is_found(tiny):
     (found,) = probed(added(tiny(), entry("loss", LossSpy(lambda *_: None), "mute", on=("labeled",))))
     assert found.silent == ["mute"] and list(found.troubles) == ["loss `mute` answers no term"]
