@@ -16,7 +16,7 @@ from ..probabilities import harden, sharpen
 
 
 def largest_loss(initial: float, times: int, factor: float, gamma: float, floor: float) -> float:
-    """The bar max(floor, C * gamma^-j * rho_hat) after j cuts (Xu et al. 2021, eq. 7, with the floor of sec. 5)."""
+    """The bar max(floor, C * gamma^-j * rho_hat) after j cuts (Xu et al. 2021, Algorithm 1, with a floor)."""
     return max(floor, factor * gamma**-times * initial)
 
 
