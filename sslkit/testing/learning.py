@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -25,11 +26,13 @@ def build_model(call: Call, world: World) -> Any:
 
 
 def extend_model(call: Call, world: World) -> Any:
-    """Heads; the student has them from here on."""
+    """Heads; every model has them from here on, each its own, as networks of a recipe have."""
     heads = call(student=world.student)
     call.expect_type(heads, dict)
     for head in heads.values():
         call.expect_type(head, nn.Module)
+    for model in (world.average, world.previous):
+        model.heads.update(deepcopy(heads))
     world.student.heads.update(heads)
     return heads
 

@@ -244,6 +244,23 @@ def test_a_loss_may_wait_for_its_memory_to_fill() -> None:
     check_plugin(Filling)
 
 
+@plugin
+class HeadAtTheTeacher:
+    @hookimpl
+    def extend_model(self, student: nn.Module) -> dict[str, nn.Module]:
+        return {"own": nn.Linear(5, 2)}
+
+    @hookimpl
+    def refine(self, targets: Targets, batch: Batch | None, forward: Forward | None) -> Targets:
+        if batch is None or forward is None:
+            return targets
+        return replace(targets, weight=targets.weight * (forward("weak").heads["own"][:, 0] > 0).float())
+
+
+def test_every_model_has_the_heads() -> None:
+    check_plugin(HeadAtTheTeacher)
+
+
 def test_every_hook_has_an_exercise_and_a_good_example() -> None:
     specified = [name for group in (AnyHooks, *SECTIONS.values()) for name in vars(group) if not name.startswith("_")]
     assert sorted(SPECS) == sorted(specified)
