@@ -19,7 +19,7 @@ NAME = "[[labeler]] instance_similarity"
 
 
 def similarity(own: Tensor, bank: Tensor, temperature: float) -> Tensor:
-    """softmax(z B^T / t), the distribution over labeled images (Zheng et al. 2022, sec. 3.2): (N, D), (M, D) -> (N, M)."""
+    """Likeness to labeled images, softmax(z B^T / t) (Zheng et al. 2022, sec. 3.2): (N, D), (M, D) -> (N, M)."""
     return (own @ bank.T / temperature).softmax(1)
 
 
@@ -50,12 +50,12 @@ def moved_rows(old: Tensor, new: Tensor, momentum: float) -> Tensor:
 class InstanceSimilarity:
     """Correct pseudo-labels by an image's likeness to each labeled image, and teach the likeness by the labels in turn.
 
-    Zheng et al. 2022 (SimMatch, arXiv 2203.06915). A bank holds one embedding of every labeled image, by its position in
-    the labeled stream. `on = ["weak", "strong", "labeled"]`: the first view is the one that was labeled, further ones
-    of its stream learn its likenesses (this plugin's loss, over all rows), views of the labeled stream fill the bank
-    once a step. Targets are to come already aligned. Until the bank has seen every labeled image (the paper's first
-    epoch) labels stay as they are and the loss answers no term. Embeddings in the bank are the teacher's, detached.
-    A new generation's student begins with an empty bank.
+    Zheng et al. 2022 (SimMatch, arXiv 2203.06915). A bank holds one embedding of every labeled image, by its position
+    in the labeled stream. `on = ["weak", "strong", "labeled"]`: the first view is the one that was labeled, further
+    ones of its stream learn its likenesses (this plugin's loss, over all rows), views of the labeled stream fill the
+    bank once a step. Targets are to come already aligned. Until the bank has seen every labeled image (the paper's
+    first epoch) labels stay as they are and the loss answers no term. Embeddings in the bank are the teacher's,
+    detached. A new generation's student begins with an empty bank.
 
     Raises `RecipeError` where `on` lacks one of these views, where labels are made for the whole pool, and where the
     likenesses of a batch do not fit in memory.
@@ -107,8 +107,8 @@ class InstanceSimilarity:
         others = [view for view in on if view not in batch.views]
         if len(on) - len(others) < 2 or not others:
             raise RecipeError(
-                f"{NAME}: `on` names {', '.join(on)}; it takes the view that is labeled, one that learns, and one of the "
-                'labeled stream: on = ["weak", "strong", "labeled"]'
+                f"{NAME}: `on` names {', '.join(on)}; it takes the view that is labeled, one that learns, and one of "
+                'the labeled stream: on = ["weak", "strong", "labeled"]'
             )
         own, *self._labeled = (embeddings(forward(view), self.head, NAME).detach() for view in (on[0], *others))
         if not self.seen_.all():

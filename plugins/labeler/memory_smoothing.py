@@ -22,8 +22,8 @@ def smoothed(
 ) -> Tensor:
     """Smoothed probabilities, a p + (1 - a) softmax(z Q^T / t) P.
 
-    Li et al. 2021 (CoMatch), sec. 3, "memory-smoothed pseudo-labels". `probs` (N, K) with their rows' embeddings (N, D),
-    those of the memory (M, D) with their probabilities (M, K), the share a of a row's own -> (N, K).
+    Li et al. 2021 (CoMatch), sec. 3, "memory-smoothed pseudo-labels". `probs` (N, K) with their rows' embeddings
+    (N, D), those of the memory (M, D) with their probabilities (M, K), the share a of a row's own -> (N, K).
     """
     near = (own @ remembered.T / temperature).softmax(1)
     return share * probs + (1 - share) * near @ remembered_probs

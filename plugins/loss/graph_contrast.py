@@ -29,7 +29,7 @@ def label_graph(probs: Tensor, threshold: float) -> Tensor:
 
 
 def contrast(one: Tensor, other: Tensor, graph: Tensor, temperature: float) -> Tensor:
-    """Cross-entropy of each row's edges and of its softmax similarities to another view: (N, D), (N, D), (N, N) -> (N,).
+    """Cross-entropy of each row's edges and its softmax similarities to another view: (N, D), (N, D), (N, N) -> (N,).
 
     Li et al. 2021, sec. 3, "contrastive loss": the graph receives no gradient; both embeddings do.
     """

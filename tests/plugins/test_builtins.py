@@ -18,12 +18,19 @@ POINTS = [
 ]
 FIELDS: dict[str, dict[str, Any]] = {
     "albumentations": {"transform": "Blur"},
+    "memory_smoothing": {"head": "", "batches": 1},  # no other plugin puts a head on the model
     "randaugment": {"translate_max": 5, "cutout_max": 4},
     "step_decay": {"every": 2.5},
     "unstrided": {"architecture": "test_efficientnet"},
 }
 "What a recipe must say of plugins that have no default for everything."
-ON: dict[str, tuple[str, ...]] = {"view_divergence": ("weak", "strong")}
+ON: dict[str, tuple[str, ...]] = {
+    "feature_distance": ("strong", "weak"),
+    "graph_contrast": ("strong", "weak"),
+    "instance_similarity": ("weak", "strong", "labeled"),
+    "memory_smoothing": ("weak", "labeled"),
+    "view_divergence": ("weak", "strong"),
+}
 "Views of plugins that take more than one."
 
 
