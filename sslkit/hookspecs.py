@@ -129,7 +129,11 @@ class LabelerHooks:
     def make_teacher(
         self, student: nn.Module, average: nn.Module | None, previous: nn.Module | None
     ) -> nn.Module | None:
-        """Slot for each label timing. Generation start. `previous`: the finished generation's model, None in the first."""
+        """Slot for each label timing. Generation start. `previous`: the finished generation's model, None in the first.
+
+        A class whose teacher is the student itself says so, `teaches = "student"`: labelers then read the student's own
+        passes, and no view of these may be mixed.
+        """
 
     @hookspec
     def label(self, batch: Batch, forward: Forward, on: tuple[str, ...], progress: Progress) -> Targets:

@@ -120,6 +120,7 @@ def _hooks(card: Card) -> Table:
 TRAITS_SAID = {
     "needs": "needs a plugin that implements `{}`",
     "loses": "its targets no longer tell their {}: what goes by it stands before this",
+    "teaches": "the teacher is the {} itself, which answers labelers from its own passes",
     "timing": 'works where labels are made for the {0} alone (labels = "{0}")',
     "acts_on_hard": "`{}` does something to one-hot targets only",
 }

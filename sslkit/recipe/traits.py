@@ -3,6 +3,7 @@
     needs: ClassVar = ("average",)        # a hook that some plugin of the recipe implements, or else it is refused
     needs: ClassVar = ("confidence",)     # what the targets it is given still tell, or else `check` warns ...
     loses: ClassVar = ("confidence",)     # ... where a labeler before it says that its own no longer tell this
+    teaches: ClassVar = "student"         # the teacher that it makes is the student itself, as it stands at each step
     timing: ClassVar = "pool"             # the one label timing it works at, or else it is refused
     acts_on_hard: ClassVar = ("smooth",)  # fields that do something to one-hot targets only: `check` warns of soft ones
 
@@ -24,7 +25,8 @@ from .message import Problems, did_you_mean, listed, sentence, shown
 TARGETS = ("raw", "probs", "label", "confidence", "weight", "copies")
 "What targets tell."
 TRAITS: dict[str, tuple[str, ...] | None] = {
-    "needs": (*HOOKS, *TARGETS), "loses": TARGETS, "timing": ("pool", "step"), "acts_on_hard": None,
+    "needs": (*HOOKS, *TARGETS), "loses": TARGETS, "teaches": ("student",), "timing": ("pool", "step"),
+    "acts_on_hard": None,
 }  # fmt: skip
 "Every trait with the words that it takes; None: the class's own fields."
 LABELING = frozenset({"make_teacher", "label", "refine"})

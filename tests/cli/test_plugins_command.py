@@ -245,6 +245,7 @@ def test_every_trait_has_its_sentence():
     assert list(trait_lines({name: ["confidence"] for name in TRAITS})) == [
         "needs targets that still tell their confidence",
         "its targets no longer tell their confidence: what goes by it stands before this",
+        "the teacher is the confidence itself, which answers labelers from its own passes",
         'works where labels are made for the confidence alone (labels = "confidence")',
         "`confidence` does something to one-hot targets only",
     ]
