@@ -38,7 +38,7 @@ def aggregated(likeness: Tensor, probs: Tensor, label: Tensor, share: float) -> 
 
     Zheng et al. 2022, sec. 3.3, "aggregation". Both are probabilities, and so is what is between them.
     """
-    return share * probs + (1 - share) * torch.zeros_like(probs).index_add_(1, label, likeness)
+    return share * probs + (1 - share) * likeness.new_zeros(probs.shape).index_add_(1, label, likeness)
 
 
 def moved_rows(old: Tensor, new: Tensor, momentum: float) -> Tensor:
