@@ -39,7 +39,7 @@ OTHERS = [
 RESERVED = {
     "use": [*FILES, "randaugment", "digits", "confidence", "cosine", "accuracy", "mixup", "nope", ""], "name": TEXTS,
     "on": TEXTS + OTHERS, "after": ["supervised", "jitter", "nope", "", 3, ["x"]], "enabled": [True, False, 0, "false"],
-    "when": ["pool", "step", "both", "", 3], "extends": RECIPES, "files": [{}, {"x": "y"}, 3], "weights": [*RECIPES, *FILES],
+    "when": ["pool", "step", "both", "", 3], "extends": [*RECIPES, *([one, "fixmatch"] for one in RECIPES)], "files": [{}, {"x": "y"}, 3], "weights": [*RECIPES, *FILES],
     "root": RECIPES, "init": ["previous", "continue", "scratch", "x"], "labels": ["pool", "step", "both", "none", "x"],
 }  # fmt: skip
 

@@ -10,7 +10,7 @@ import sys
 import harness
 import pytest
 import torch
-from harness import RECIPES, in_child, newest_checkpoint, overridden, snapshot, watched
+from harness import LONG, in_child, newest_checkpoint, overridden, snapshot, watched
 
 import sslkit.environment
 from sslkit import cli
@@ -31,7 +31,7 @@ def events(run):
 # Asked to stop ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", LONG)
 def test_a_signal_saves_and_says_how_to_go_on(trial, name):
     """At a step of its own, in each recipe's last generation."""
     run = trial(name)
