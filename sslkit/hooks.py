@@ -149,7 +149,8 @@ class Hooks:
         for call, answer in self._collect(hook, dict, **arguments):
             for name in answer:
                 if name in merged:
-                    raise call.fail(hook, f"answers `{name}`, which `{owner[name]}` answers already")
+                    what = f"answers `{name}`, which `{owner[name]}` answers already"
+                    raise call.fail(hook, f"{what}\n    leave one of them out, or set its `enabled = false`")
                 owner[name] = call.entry.name
             merged.update(answer)
         return merged

@@ -1,7 +1,9 @@
 """Parts of methods that do not go together are refused before anything is trained, with the reason."""
 
 import pytest
+from click.testing import CliRunner
 
+from sslkit.cli import cli
 from sslkit.errors import RecipeError
 from sslkit.recipe import load
 
@@ -129,3 +131,23 @@ def test_the_shipped_parts_are_refused():
     """MixUp with a label view in the shared pass."""
     added = {"noise.mixup.use": "mixup", "noise.mixup.on": ["labeled", "weak"]}
     assert "[[noise]] mixup: mixes `labeled`, `weak` in the pass of the student" in problems("fixmatch", added)
+
+
+# Two heads of one name ------------------------------------------------------------------------------------------------
+
+TWINS = 'extends = "supervised"\n' + "".join(
+    f'[[loss]]\nname = "{name}"\nuse = "rotation"\non = "labeled"\n' for name in ("turns", "again")
+)
+
+
+@pytest.mark.parametrize("arguments", [["check"], ["run", "--out", "run"]])
+def test_two_heads_of_one_name(tmp_path, monkeypatch, arguments):
+    """Told before anything is trained: who, which head, whose it is already, what to do."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "twins.toml").write_text(TWINS)
+    command, *options = arguments
+    answer = CliRunner().invoke(cli, [command, "twins.toml", *options])
+    assert answer.exit_code == 2
+    assert "[loss] again: hook `extend_model` answers `rotation`, which `turns` answers already" in answer.stderr
+    assert "leave one of them out, or set its `enabled = false`" in answer.stderr and "Traceback" not in answer.stderr
+    assert not (tmp_path / "run" / "checkpoints").exists()
