@@ -13,15 +13,14 @@ from sslkit.errors import RecipeError
 from ..memory import last_of_each, moved
 
 
-def unbiased(memory: Tensor, count: Tensor, decay: float) -> Tensor:
-    """The averages Z / (1 - a^t) of t probabilities each: (N, K), (N,), a -> (N, K).
+def unbiased(memory: Tensor) -> Tensor:
+    """The averages Z / (1 - a^t) of t probabilities each, (N, K) -> (N, K); of none, the uniform distribution.
 
-    Laine & Aila 2017, Algorithm 2: averages begin at zeros, and what is missing from their sum is 1 - a^t, as in Adam
-    (Kingma & Ba 2015, sec. 3). Rows that hold nothing yet (t = 0) answer the uniform distribution.
+    Laine & Aila 2017, Algorithm 2: averages begin at zeros, and 1 - a^t is what they hold after t of them. It is their
+    own sum, as each probability's is 1; so nobody need count, and no digits are lost in the power of an a near 1.
     """
-    mass = 1 - decay ** count.clamp(min=1).double()  # of a decay near 1, float32 would leave few digits
-    probs = (memory / mass[:, None]).to(memory.dtype)
-    return torch.where(count[:, None] > 0, probs, 1 / memory.shape[1])
+    mass = memory.sum(1, keepdim=True)
+    return torch.where(mass > 0, memory / mass, 1 / memory.shape[1])
 
 
 @dataclass(eq=False, kw_only=True)
@@ -31,8 +30,8 @@ class TemporalEnsemble:
     Laine & Aila 2017, sec. 2.2: Z <- a Z + (1 - a) p whenever an image was trained on, targets Z / (1 - a^t). It makes
     labels at each step without any forward pass: what the student answered to the view of `on` (the mean, of several),
     for which a loss asks anyway, is remembered after the step. An image that was never seen has weight 0. The paper
-    moves all averages at an epoch's end; here each has a count of its own, so that nothing waits. It holds 4 bytes for
-    each image and class, and 4 for each image.
+    moves all averages at an epoch's end; here each moves when its image was seen, so that nothing waits. It holds 4
+    bytes for each image and class.
 
     Raises `RecipeError` where there is no unlabeled split, where the labeled stream is to be labeled, or where the view
     is mixed with others before the student sees it.
@@ -51,9 +50,7 @@ class TemporalEnsemble:
                 "[[labeler]] temporal_ensemble: keeps a row for each unlabeled image, but the data has no unlabeled "
                 "split whose size is known. Give [data] unlabeled images, or take another labeler (`soft_labels`)"
             )
-        rows, device = facts.sizes["unlabeled"], facts.device
-        self.memory_ = torch.zeros(rows, len(facts.classes), device=device)
-        self.count_ = torch.zeros(rows, dtype=torch.int32, device=device)
+        self.memory_ = torch.zeros(facts.sizes["unlabeled"], len(facts.classes), device=facts.device)
         self._views: tuple[str, ...] = ()
 
     @hookimpl
@@ -70,10 +67,9 @@ class TemporalEnsemble:
                 'labeled. Set `label_streams = ["unlabeled"]`'
             )
         self._views = on
-        index = batch.index.to(self.memory_.device)
-        count = self.count_[index]
-        targets = Targets.of(batch.index, unbiased(self.memory_[index], count, self.decay))
-        return replace(targets, weight=(count > 0).to(targets.weight.dtype))
+        memory = self.memory_[batch.index.to(self.memory_.device)]
+        targets = Targets.of(batch.index, unbiased(memory))
+        return replace(targets, weight=memory.any(1).to(targets.weight.dtype))
 
     @hookimpl
     def after_step(self, step: Step, forward: Forward) -> None:
@@ -92,13 +88,11 @@ class TemporalEnsemble:
         last = last_of_each(index, len(self.memory_))
         rows = index[last]
         self.memory_[rows] = moved(self.memory_[rows], probs[last], self.decay)
-        self.count_[rows] += 1
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Averages and counts."""
-        return {"memory": self.memory_, "count": self.count_}
+        """The averages as they are held."""
+        return {"memory": self.memory_}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """What `state_dict` answered."""
         self.memory_.copy_(state["memory"])
-        self.count_.copy_(state["count"])
