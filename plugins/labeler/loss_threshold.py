@@ -82,7 +82,7 @@ class LossThreshold:
         inside = batch.index < len(self.loss_)  # rows of the labeled split, not such as were promoted into its stream
         index, loss = batch.index[inside].to(loss.device), loss[inside.to(loss.device)]
         last = last_of_each(index, len(self.loss_))
-        self.loss_[index[last]] = loss[last]
+        self.loss_[index[last]] = loss[last].to(self.loss_)
 
     def state_dict(self) -> dict[str, Any]:
         """Each labeled image's last loss, -1 where none is known."""
