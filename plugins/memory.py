@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 
-def moved(old: Tensor, new: Tensor, decay: float) -> Tensor:
-    """The moving average, decay * old + (1 - decay) * new, without a gradient."""
+def moved(old: Tensor, new: Tensor, decay: float | Tensor) -> Tensor:
+    """The moving average, decay * old + (1 - decay) * new, without a gradient; a decay for all, or for each element."""
     return torch.lerp(new.detach().to(old), old, decay)
 
 

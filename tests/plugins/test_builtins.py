@@ -18,6 +18,7 @@ POINTS = [
 ]
 FIELDS: dict[str, dict[str, Any]] = {
     "albumentations": {"transform": "Blur"},
+    "ctaugment": {"probe": "labeled"},
     "memory_smoothing": {"head": "", "batches": 1},  # no other plugin puts a head on the model
     "randaugment": {"translate_max": 5, "cutout_max": 4},
     "step_decay": {"every": 2.5},
@@ -25,6 +26,7 @@ FIELDS: dict[str, dict[str, Any]] = {
 }
 "What a recipe must say of plugins that have no default for everything."
 ON: dict[str, tuple[str, ...]] = {
+    "ctaugment": ("labeled", "strong"),
     "feature_distance": ("strong", "weak"),
     "graph_contrast": ("strong", "weak"),
     "instance_similarity": ("weak", "strong", "labeled"),
