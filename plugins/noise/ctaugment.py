@@ -45,7 +45,7 @@ def _named(name: str, argument: Callable[[float, int], float], bins: int = BINS)
     return Action(lambda image, level, canvas: op(image, argument(level, image.shape[1]), canvas), bins)
 
 
-def _filtered(kernel: NDArray[np.float32], border: int) -> Action:
+def _filtered(kernel: NDArray[np.floating[Any]], border: int) -> Action:
     """Towards a smoothed image, whose outermost `border` pixels stay, as in PIL."""
     inner = slice(border, -border)
 
