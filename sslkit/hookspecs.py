@@ -208,7 +208,8 @@ class StepHooks:
         """Slot. Replaces losses, backward and optimizer step; labels, mixing and `after_step` stay the engine's.
 
         `state.student`, `state.optimizer`, `state.trainables[name]` and `state.optimizers[name]` are there to be moved;
-        `state.losses(step, forward)` are the recipe's terms. The answer is for the log.
+        `state.losses(step, forward)` are the recipe's terms; `state.optimize(terms, name)` moves a model down them, the
+        student where no name is said. The answer is for the log.
         """
 
 

@@ -113,26 +113,29 @@ class State:
 
     def passes_at_steps(self) -> list[PassTable]:
         """The recipe's passes that training runs: a teacher's, only where it labels at each step, or learns."""
-        answers = self.label_timing or "teacher" in self.trainables
-        return [table for table in self.cfg.passes if table.model == "student" or answers]
+        teaches = self.label_timing or "teacher" in self.trainables
+        answers = {"student": True, "teacher": teaches, "average": teaches or self.average is not None}
+        return [table for table in self.cfg.passes if answers.get(table.model, teaches)]
 
     def view_spec(self, name: str, stream: str, model: Network) -> ViewSpec:
         """A view at the size that a model takes."""
         return ViewSpec(name, stream, model.image_size, self.facts.channels, model.crop)
 
-    def optimize(self, terms: list[LossTerm]) -> None:
-        """Move the student down the weighted sum of its losses."""
+    def optimize(self, terms: list[LossTerm], name: str = "student") -> None:
+        """Move the student, or a further model of that name, down the weighted sum of its losses."""
+        model = self.student if name == "student" else self.trainables[name]
+        optimizer = self.optimizer if name == "student" else self.optimizers[name]
         total: Tensor = sum(term.value * term.weight for term in terms)  # type: ignore[assignment]
         if not total.requires_grad:
             names = ", ".join(f"`{term.name}`" for term in terms)
             raise RunError(
-                f"generation {self.cfg.index}, step {self.step}: {names}: no loss has a gradient for the student"
+                f"generation {self.cfg.index}, step {self.step}: {names}: no loss has a gradient for the {name}"
             )
-        self.optimizer.zero_grad()
+        optimizer.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
         if clip := self.cfg.optimizer.clip:
-            nn.utils.clip_grad_norm_(self.student.parameters(), clip)
-        self.optimizer.step()
+            nn.utils.clip_grad_norm_(model.parameters(), clip)
+        optimizer.step()
 
     def set_rate(self) -> None:
         """Schedules first: the learning rate and every scheduled field of this step."""

@@ -98,7 +98,8 @@ def train_step(call: Call, world: World) -> Any:
     models = Call(call.plugin, "trainables")(student=world.student, facts=world.facts) if trainables else {}
     step = world.training_step()
     state = world.step_state(models)
-    terms = call(step=step, forward=world.forward(step), state=state, progress=world.progress)
+    forward = world.training_forward(step, models)
+    terms = call(step=step, forward=forward, state=state, progress=world.progress)
     call.expect_type(terms, list)
     for term in terms:
         check_term(call, term)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -67,8 +68,10 @@ class TinyForward:
     """Answers views as the engine's passes do, cached by view and model; inside `label` the teacher's, detached."""
 
     step: Step
-    models: dict[str, Network]
+    models: Mapping[str, nn.Module]
     labeling: bool = False
+    learning: frozenset[str] = frozenset({"student"})
+    "Models whose answers carry a gradient."
 
     def __post_init__(self) -> None:
         self._answers: dict[tuple[View, str], Outputs] = {}
@@ -79,7 +82,7 @@ class TinyForward:
         if isinstance(view, str):
             view = self.step.batch_of(view).views[view]
         if (view, role) not in self._answers:
-            with torch.set_grad_enabled(role == "student" and not self.labeling):
+            with torch.set_grad_enabled(role in self.learning and not self.labeling):
                 self._answers[view, role] = self.models[role](view.images)
         return self._answers[view, role]
 
@@ -171,6 +174,11 @@ class World:
         """Passes of a step."""
         return TinyForward(step, self.models, labeling)
 
+    def training_forward(self, step: Step, trainables: dict[str, nn.Module]) -> TinyForward:
+        """Passes of a step of another shape, whose further models learn too."""
+        models = {**self.models, **trainables}
+        return TinyForward(step, models, learning=frozenset({"student", *trainables}))
+
     def chunk(self, views: tuple[str, ...]) -> tuple[Batch, TinyForward]:
         """A chunk of a pool that is being labeled: the views that labelers ask for, and no targets."""
         batch = self.batch("unlabeled", views)
@@ -225,3 +233,10 @@ class StepState:
         assert step.labeled.truth is not None
         value = nn.functional.cross_entropy(forward(VIEWS["labeled"][0]).logits, step.labeled.truth)
         return [LossTerm(value, name="supervised")]
+
+    def optimize(self, terms: list[LossTerm], name: str = "student") -> None:
+        """Move a model down its terms."""
+        optimizer = self.optimizer if name == "student" else self.optimizers[name]
+        optimizer.zero_grad()
+        sum(term.value * term.weight for term in terms).backward()  # type: ignore[union-attr]
+        optimizer.step()

@@ -4,11 +4,13 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pytest
 import torch
 from driving import Bench, StepSpy, added, entry, equal_states, run
 from torch import nn
 
 from sslkit import Labeled, LossTerm, Outputs, Targets, View, global_mean, hookimpl
+from sslkit.errors import RunError
 from sslkit.streams import to_floats
 
 POOL = """
@@ -79,6 +81,24 @@ def test_a_step_of_another_shape_gets_its_trainables_back(tiny):
     moments = [b.state.optimizers["twin"].state_dict()["state"] for b in (bench, fresh)]
     assert moments[0].keys() == moments[1].keys() and moments[0]
     assert all(torch.equal(moments[0][i]["momentum_buffer"], moments[1][i]["momentum_buffer"]) for i in moments[0])
+
+
+def test_a_step_moves_a_further_model_by_its_name_as_it_moves_the_student(tiny):
+    """Down the weighted sum, the gradient clipped as `[optimizer] clip` says; the other model stays."""
+    bench = Bench(added(tiny("[optimizer]\nclip = 1e-3\nrate = 0.5"), entry("step", Twins([]))))
+    state, (step,) = bench.state, bench.steps(1)
+    twin = state.trainables["twin"]
+    before = {name: {k: p.detach().clone() for k, p in m.named_parameters()} for name, m in
+              (("twin", twin), ("student", state.student))}  # fmt: skip
+    value = nn.functional.cross_entropy(twin(step.labeled.views["labeled"].images).logits, step.labeled.truth)
+    state.optimize([LossTerm(value, 2.0, "error")], "twin")
+    moves = [p.detach() - before["twin"][name] for name, p in twin.named_parameters()]
+    assert torch.stack([move.norm() for move in moves]).norm().item() == pytest.approx(
+        1.9 * 0.5e-3, rel=1e-3
+    )  # Nesterov
+    assert all(torch.equal(p, before["student"][name]) for name, p in state.student.named_parameters())
+    with pytest.raises(RunError, match="`error`: no loss has a gradient for the twin"):
+        state.optimize([LossTerm(value.detach(), 1.0, "error")], "twin")
 
 
 @dataclass(eq=False, kw_only=True)
