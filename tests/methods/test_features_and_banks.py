@@ -5,6 +5,7 @@ import torch
 from driving import Bench, LossSpy, added, entry
 from torch.nn.functional import cross_entropy, normalize, one_hot, softmax
 
+from sslkit.errors import RecipeError, SslkitError
 from sslkit.recipe import load
 
 SMALL = {"data.labels_per_class": 1, "data.validation": 0, "data.test": 1600, "baseline": False, "steps": 12}
@@ -139,10 +140,19 @@ def test_where_gradients_flow(name, term, view, moves):
 
 
 def test_a_second_head_of_one_name_is_refused():
-    from sslkit.errors import SslkitError
-
     recipe = load("comatch", {**SMALL, "loss.feature_distance.use": "feature_distance",
                               "loss.feature_distance.on": ["strong", "weak"],
                               "loss.feature_distance.head": "projection"})  # fmt: skip
     with pytest.raises(SslkitError, match="answers `projection`, which `graph_contrast` answers already"):
         Bench(recipe)
+
+
+@pytest.mark.parametrize(("name", "plugin"), [("comatch", "memory_smoothing"), ("simmatch", "instance_similarity")])
+def test_memories_of_steps_are_refused_where_the_pool_is_labeled(name, plugin):
+    with pytest.raises(RecipeError, match=rf"{plugin}: works at the label timing `step` alone"):
+        load(name, {"labels": "pool"})
+
+
+def test_a_memory_of_a_head_that_nobody_makes_is_refused():
+    with pytest.raises(RecipeError, match=r'memory_smoothing: `head = "projection"`, but the model has no such head'):
+        driven("comatch", 1, **{"loss.graph_contrast.enabled": False})
