@@ -238,6 +238,8 @@ class RandAugment:
     "Half the side of the cutout at level 1, in pixels; by default the pool's own (official: 40). `timm` has no cutout."
     fill: Byte | list[Byte] | None = None
     "Value of pixels that nothing is known of, one or one per channel; by default the pool's own (official: 128)."
+    cutout_fill: Byte | list[Byte] | None = None
+    "Value of what a cutout hides, one or one per channel; by default `fill` where that is said, else the pool's own."
     interpolation: Literal["nearest", "bilinear", "bicubic", "random"] | None = None
     "How moved images are resampled (random: bilinear or bicubic); by default nearest, in `timm` random."
 
@@ -248,6 +250,7 @@ class RandAugment:
         reach, magnitude = self._reach(pool, view.size), self._magnitude(pool)
         self._refuse_blank(pool, view, magnitude, reach)
         fill, cutout_fill = (pool.fill, pool.cutout_fill) if self.fill is None else (self.fill, self.fill)
+        cutout_fill = cutout_fill if self.cutout_fill is None else self.cutout_fill
         interpolation = self.interpolation or pool.interpolation
         names = ("bilinear", "bicubic") if interpolation == "random" else (interpolation,)
         transform = Augment(

@@ -20,9 +20,13 @@ Row = tuple[str, str, list[str]]
 def listing(
     recipes: Sequence[RecipeLine], studies: Sequence[StudyLine], metrics: Sequence[MetricsLine]
 ) -> Iterator[RenderableType]:
-    """Recipes, studies, sets of metrics; two lines each: what it is; paper, data, size."""
+    """Recipes, those of a folder for themselves; studies, sets of metrics. Two lines each: what it is; paper, data, size."""
+    folders = dict.fromkeys(one.name.rpartition("/")[0] for one in recipes)
     groups: list[tuple[str, str, list[Row]]] = [
-        ("recipes", "sslkit run NAME", [(one.name, one.about, recipe_facts(one)) for one in recipes]),
+        *(
+            (f"recipes{f' for {folder}' * bool(folder)}", "sslkit run NAME", recipe_rows(recipes, folder))
+            for folder in folders
+        ),
         ("studies", "sslkit study NAME, without `studies/`", [(one.name, one.about, study_facts(one)) for one in studies]),
         ("sets of metrics", "sslkit evaluate RUN --metrics NAME, without `metrics/`",
          [(one.name, one.about, one.metrics) for one in metrics]),
@@ -43,6 +47,11 @@ def _table(title: str, command: str, rows: Sequence[Row], width: int) -> Table:
         table.add_row(Text(f"  {name}", style="cyan"), Text(about))
         table.add_row("", Flow(facts, "dim"))
     return table
+
+
+def recipe_rows(recipes: Sequence[RecipeLine], folder: str) -> list[Row]:
+    """The recipes of a folder."""
+    return [(one.name, one.about, recipe_facts(one)) for one in recipes if one.name.rpartition("/")[0] == folder]
 
 
 def recipe_facts(one: RecipeLine) -> list[str]:

@@ -152,6 +152,16 @@ def test_fields_override_the_pool():
     assert (made.fill, made.cutout_fill, made.interpolations) == ((9,), (9,), (cv2.INTER_CUBIC,))
 
 
+def test_a_cutout_may_have_a_value_of_its_own():
+    """As FixMatch's code has it: black where nothing is known, grey where something is hidden."""
+    fills = [
+        (one.fill, one.cutout_fill)
+        for given in ({}, {"fill": 0}, {"cutout_fill": 9}, {"fill": 0, "cutout_fill": 127})
+        for one in RandAugment(pool="fixmatch", **given).image_transforms(ViewSpec("v", "unlabeled", 32, 1))
+    ]
+    assert fills == [((0,), (127,)), ((0,), (0,)), ((0,), (9,)), ((0,), (127,))]
+
+
 # Draws ----------------------------------------------------------------------------------------------------------------
 
 

@@ -35,6 +35,8 @@ def done(tmp_path_factory):
 
 def test_those_whose_data_is_not_here_show_how_to_try_them(tmp_path):
     for name in shipped():
+        if "/" in name:  # profiles of a data set: tests/methods has them
+            continue
         try:
             open_data(load(name))
         except MissingData as error:
