@@ -49,6 +49,9 @@ class CrossEntropy:
     weighting: Literal["plain", "batch_ratio"] = "plain"
     """The mean over rows as it is, or multiplied by the rows of this stream for each labeled row: `batch_ratio` on the
     unlabeled stream gives CE_L + mu * CE_U, as Noisy Student's official code has it."""
+    temperature: Annotated[float, Interval(ge=0.01, le=100)] = 1.0
+    """T of the student's answer, T^2 * H(q, softmax(logits / T)); the targets' own is `sharpen`'s, with the same T for
+    distillation (Hinton et al. 2015, sec. 2: gradients shrink as 1 / T^2, and the factor keeps their size)."""
     to: Literal["targets", "truth"] = "targets"
     "Learn a labeled stream by its truth even where a teacher labels it too."
 
@@ -59,8 +62,10 @@ class CrossEntropy:
         probs = joined([target.probs for target in targets])
         probs = smooth_hard(probs, self.label_smoothing) if self.label_smoothing else probs
         logits = joined([forward(view).logits for view in on])
-        rows = cross_entropy(logits, probs, joined([target.weight for target in targets]))
-        return LossTerm(global_mean(rows) * self._ratio(step, on), self.weight)
+        weight = joined([target.weight for target in targets])
+        if self.temperature != 1:
+            logits, weight = logits / self.temperature, weight * self.temperature**2
+        return LossTerm(global_mean(cross_entropy(logits, probs, weight)) * self._ratio(step, on), self.weight)
 
     def _ratio(self, step: Step, on: tuple[str, ...]) -> float:
         if self.weighting == "plain":

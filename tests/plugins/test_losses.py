@@ -160,3 +160,38 @@ def test_mean_squared_is_over_rows_and_classes() -> None:
     other = (LOGITS["weak"].softmax(1) - targets.probs).square() * targets.weight[:, None]
     both = MeanSquared().loss(step(), forward, ("weak", "strong")).value
     torch.testing.assert_close(both, (error.sum() + other.sum()) / 36)
+
+
+# A student's temperature --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
+def test_a_temperature_is_t_squared_times_the_softened_cross_entropy(temperature: float) -> None:
+    targets = unlabeled(step())
+    logits = LOGITS["strong"].double()
+    soft = torch.exp(logits / temperature) / torch.exp(logits / temperature).sum(1, keepdim=True)
+    expected = temperature**2 * -((targets.probs * soft.log()).sum(1) * targets.weight).sum() / 6
+    term = CrossEntropy(temperature=temperature).loss(step(), forward, ("strong",))
+    torch.testing.assert_close(term.value, expected.float())
+
+
+def test_a_temperature_of_one_changes_no_bit() -> None:
+    plain = CrossEntropy().loss(step(), forward, ("weak", "strong")).value
+    assert torch.equal(CrossEntropy(temperature=1.0).loss(step(), forward, ("weak", "strong")).value, plain)
+
+
+def test_gradients_keep_their_size_at_any_temperature() -> None:
+    """Hinton et al. 2015, sec. 2: for high T the gradient of T^2 H is (logits - teacher's logits) / K, whatever T."""
+    teacher, logits = torch.randn(6, 3, dtype=torch.float64), torch.randn(6, 3, dtype=torch.float64)
+    sizes = []
+    for temperature in (50.0, 100.0):
+        student = logits.clone().requires_grad_()
+        targets = replace(Targets.of(torch.arange(6), (teacher / temperature).softmax(1)))
+        given_ = step()
+        assert given_.unlabeled is not None
+        given_ = replace(given_, unlabeled=replace(given_.unlabeled, targets=targets))
+        answer = lambda view, model=None, student=student: Outputs(student)  # noqa: E731
+        CrossEntropy(temperature=temperature).loss(given_, answer, ("strong",)).value.backward()
+        assert student.grad is not None
+        sizes.append(student.grad)
+    torch.testing.assert_close(sizes[0], sizes[1], rtol=0.05, atol=1e-3)
