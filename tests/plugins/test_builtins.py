@@ -31,9 +31,10 @@ ON: dict[str, tuple[str, ...]] = {
     "graph_contrast": ("strong", "weak"),
     "instance_similarity": ("weak", "strong", "labeled"),
     "memory_smoothing": ("weak", "labeled"),
+    "relative_confidence": ("labeled",),
     "view_divergence": ("weak", "strong"),
 }
-"Views of plugins that take more than one."
+"Views of plugins that take more than one, or none by default."
 
 
 @pytest.mark.parametrize(("section", "point"), POINTS)
