@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from .checkpoint import load_optimizer_state, optimizer_state
 from .decay import decaying
 from .errors import DataError, RecipeError, RunError
-from .forward import Forward, Models, plan_passes
+from .forward import Forward, Models
 from .hooks import Hooks
 from .network import Network, build_network, image_size
+from .passes import plan_passes
 from .randomness import key, seed_torch
 from .recipe.blame import blamed
 from .recipe.model import CLEAN, Entry, Generation, OptimizerTable, PassTable, Recipe, Stream

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..forward import plan_passes
 from ..hooks import Hooks
 from ..hookspecs import hooks_of
+from ..passes import plan_passes
 from ..recipe.baseline import TEACHING
 from ..recipe.draft import TIMINGS
 from ..recipe.model import CLEAN, Entry, Generation, PassTable

@@ -163,7 +163,9 @@ def trained(
     network = run.network(cfg.index, recipe, device, weights)
     spec = ViewSpec(CLEAN, "evaluation", network.image_size, channels, network.crop)
     view = ViewMaker(spec, recipe.settings.seed, cfg.index)
-    return NetworkClassifier(network, partial(plugins_of(cfg).decide, purpose="evaluation"), view, device, recipe.settings.label_batch)
+    return NetworkClassifier(
+        network, partial(plugins_of(cfg).decide, purpose="evaluation"), view, device, recipe.settings.label_batch
+    )
 
 
 def damaged_summary(run: Run) -> str:

@@ -7,7 +7,8 @@ import torch
 from driving import CPU, Bench, LossSpy, added, entry, network_of, rows_through
 
 from sslkit import Batch, Progress, Step, View
-from sslkit.forward import Forward, LabelForward, Models, completed, plan_passes
+from sslkit.forward import Forward, LabelForward, Models
+from sslkit.passes import completed, plan_passes
 from sslkit.recipe.model import PassTable
 
 STATS = ("running_mean", "running_var", "num_batches_tracked")
