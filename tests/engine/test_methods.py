@@ -278,3 +278,12 @@ def test_the_average_evaluates_where_one_is_kept(shipped, tmp_path):
     assert evaluated == [average] and teacher is student
     assert equal_states(done.model(), average) and not equal_states(done.model(), student)
     assert next(done.model().parameters()).device == CPU
+
+
+def test_a_view_that_only_the_average_looks_at_is_made(tiny):
+    """Where nobody labels at each step too: whoever asks the average in `after_step` finds its view."""
+    text = '[views.asked]\nstream = "labeled"\n[[pass]]\nmodel = "average"\nviews = ["asked"]\n[[labeler]]\nuse = "moving_average"\n'
+    (step,) = Bench(tiny(text)).steps(1)
+    assert set(step.views) == {"labeled", "asked"}
+    bench = Bench(tiny(text.replace("average", "teacher", 1).replace('[[labeler]]\nuse = "moving_average"\n', "")))
+    assert set(next(bench.steps(1)).views) == {"labeled"}
