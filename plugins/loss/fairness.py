@@ -58,7 +58,7 @@ class Fairness:
     """
 
     weight: float = 0.001
-    "The paper's w_f, at most 0.05 there. Negative draws the batch's predictions towards the average's, as it says."
+    "The paper's w_f, 0.01 or 0.05 there, 0.001 in USB. Negative draws the batch towards the average, as the paper says."
     decay: Annotated[float, Interval(ge=0, le=1)] = 0.999
     "Share of the old averages in the new ones."
 
