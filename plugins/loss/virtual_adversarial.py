@@ -30,8 +30,8 @@ def adversarial_direction(
 ) -> Tensor:
     """Where each image's answer changes fastest: a unit vector for each image, (N, C, H, W), without a gradient.
 
-    Power iterations from `start`: d <- unit(gradient by d of KL(p(x) || p(x + xi unit(d)))), Miyato et al. 2018, eq. 9
-    to 12 and Algorithm 1. They approach the dominant eigenvector of the divergence's second derivative, up to its sign.
+    Power iterations from `start`: d <- unit(gradient by d of KL(p(x) || p(x + xi unit(d)))), Miyato et al. 2018,
+    sec. 3.3 and Algorithm 1. They approach the dominant eigenvector of the divergence's second derivative, up to sign.
     `answer`: images -> (N, K) logits; `logits`: what it answers to `images`. No `.grad` is written.
     """
     probs, ones = logits.detach().softmax(1), logits.new_ones(len(logits))
@@ -53,7 +53,7 @@ def is_rounded(logits: Tensor) -> bool:
 class VirtualAdversarial:
     """KL(p(x) || p(x + r)) over all rows of the views of `on`, r the direction in which the answer changes fastest.
 
-    Miyato et al. 2018, eq. 8 and Algorithm 1; no gradient flows through p(x) or r. Each view costs a further forward
+    Miyato et al. 2018, sec. 3.2, and Algorithm 1; no gradient flows through p(x) or r. Each view costs a further forward
     and backward pass for each power iteration, and a forward pass for x + r, all in the mode of the view's own [[pass]]:
     set `write_stats = false` there, and let no dropout be in it, whose changes would drown the direction's. Needs
     no targets (`labels = "none"`).
@@ -70,7 +70,7 @@ class VirtualAdversarial:
     """Length of the step by which the direction is felt for. The papers' 1e-6 is below what float32 resolves: the
     direction is then hardly better than chance. From 1e-3 to 0.1 it is the exact one within a few percent."""
     iterations: Annotated[int, Ge(1)] = 1
-    "Power iterations; one is enough in the paper (sec. 4.3)."
+    "Power iterations; one is enough in the paper."
 
     @hookimpl
     def loss(self, step: Step, forward: Forward, on: tuple[str, ...], progress: Progress) -> LossTerm:

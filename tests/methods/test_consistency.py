@@ -86,7 +86,7 @@ def test_temporal_ensembling_is_refused_with_images_that_are_mixed(shipped):
 
 
 def test_icts_student_answers_between_what_its_average_answers(shipped):
-    """Verma et al. 2019, eq. 2: the teacher sees images unmixed; targets are mixed as the images are."""
+    """Verma et al. 2019: the teacher sees images unmixed; targets are mixed as the images are."""
     bench, seen = spied(shipped("ict", {"batch.unlabeled": 12, "steps": 3}))
     for step in bench.steps(3):
         images = step.unlabeled.views["weak"].images

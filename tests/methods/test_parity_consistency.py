@@ -56,7 +56,7 @@ def objective(name, number, steps=600):
 
 @pytest.mark.parametrize("number", [0, 90, 300, 450, 600])
 def test_uda(number):
-    """Xie et al. 2019, sec. 3.2 and 3.3, and eq. 1: tau = 0.8, T = 0.4, alpha = t / T."""
+    """Xie et al. 2019, masked, sharpened and annealed: tau = 0.8, T = 0.4, alpha = t / T."""
     terms, targets = objective("uda", number)
     consistency, masked = 0.0, 0
     for weak, strong in zip(LOGITS["weak"], LOGITS["strong"], strict=True):

@@ -16,7 +16,7 @@ TRUTH = torch.tensor([0, 1, 1, 2])  # p(y) = 0.5, 0.8, 0.3, 0.9
 
 
 def test_thresholds_by_hand() -> None:
-    """Xie et al. 2019, figure 5: all from 1/K to 1, log above linear above exp between."""
+    """Xie et al. 2019: all from 1/K to 1, log above linear above exp between."""
     assert annealed_threshold(0, "linear", 10) == pytest.approx(0.1)
     assert annealed_threshold(0.5, "linear", 10) == pytest.approx(0.55)
     assert annealed_threshold(1, "linear", 10) == 1
