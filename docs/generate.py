@@ -1,4 +1,4 @@
-"""Writes docs/hooks.md, docs/plugins.md and the schemas of recipes/ from the code.
+"""Writes docs/hooks.md, docs/plugins.md, the cards of docs/methods/ and the schemas of recipes/ from the code.
 
 The tests fail when they no longer match it.
 
@@ -133,9 +133,11 @@ def schemas() -> dict[Path, str]:
 
 
 if __name__ == "__main__":
+    import cards  # beside this file
+
     readme = HERE.parent / "README.md"
     readme.write_text(inserted(readme.read_text(), "commands", commands_table()))
-    for name, text in pages().items():
+    for name, text in {**pages(), **cards.cards()}.items():
         (HERE / name).write_text(text)
     for path, text in schemas().items():
         path.write_text(text, encoding="utf-8")
