@@ -159,7 +159,7 @@ class LabelerHooks:
     @hookspec
     def after_step(
         self, step: Step, forward: Forward, student: nn.Module, average: nn.Module | None, teacher: nn.Module | None,
-        progress: Progress,
+        on: tuple[str, ...], progress: Progress,
     ) -> None:  # fmt: skip
         """Notify. After the optimizer has moved the student."""
 

@@ -51,7 +51,6 @@ class TemporalEnsemble:
                 "split whose size is known. Give [data] unlabeled images, or take another labeler (`soft_labels`)"
             )
         self.memory_ = torch.zeros(facts.sizes["unlabeled"], len(facts.classes), device=facts.device)
-        self._views: tuple[str, ...] = ()
 
     @hookimpl
     def make_teacher(self, student: nn.Module) -> nn.Module:
@@ -66,16 +65,15 @@ class TemporalEnsemble:
                 f"[[labeler]] temporal_ensemble: remembers unlabeled images, but the {batch.stream} stream is to be "
                 'labeled. Set `label_streams = ["unlabeled"]`'
             )
-        self._views = on
         memory = self.memory_[batch.index.to(self.memory_.device)]
         targets = Targets.of(batch.index, unbiased(memory))
         return replace(targets, weight=memory.any(1).to(targets.weight.dtype))
 
     @hookimpl
-    def after_step(self, step: Step, forward: Forward) -> None:
+    def after_step(self, step: Step, forward: Forward, on: tuple[str, ...]) -> None:
         """Remember the student's answers of this step; of an image that was drawn twice, the last."""
         batch = step.unlabeled
-        views = [] if batch is None else [batch.views[name] for name in self._views if name in batch.views]
+        views = [] if batch is None else [batch.views[name] for name in on if name in batch.views]
         if batch is None or not views:
             return
         if mixed := [view.name for view in views if view.targets is not None]:

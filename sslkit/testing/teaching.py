@@ -110,7 +110,7 @@ def after_step(call: Call, world: World) -> Any:
     before = bits(list(world.student.parameters()))
     answer = call(
         step=step, forward=world.forward(step), student=world.student, average=world.average, teacher=world.previous,
-        progress=world.progress,
+        on=call.on, progress=world.progress,
     )  # fmt: skip
     call.expect_type(answer, None)
     call.expect(bits(list(world.student.parameters())) == before, "moved the student's weights")

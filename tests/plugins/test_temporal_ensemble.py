@@ -32,7 +32,7 @@ def remember(plugin: TemporalEnsemble, index: tuple[int, ...], *probs: Tensor) -
     plugin.label(rows, tuple(names))
     answers = {name: Outputs(p.log().requires_grad_()) for name, p in zip(names, probs, strict=True)}
     step = Step(batch(0, stream="labeled"), rows, Progress(0))
-    plugin.after_step(step, lambda view, model=None: answers[view.name])  # type: ignore[union-attr]
+    plugin.after_step(step, lambda view, model=None: answers[view.name], tuple(names))  # type: ignore[union-attr]
 
 
 def random_probs(rows: int, seed: int) -> Tensor:
@@ -114,14 +114,15 @@ def test_what_it_refuses() -> None:
         rows, views={"weak": View("weak", torch.zeros(1, 3, 4, 4), Targets.of(rows.index, torch.eye(3)[:1]))}
     )
     with pytest.raises(RecipeError, match=r"`weak` is mixed"):
-        plugin.after_step(Step(batch(0, stream="labeled"), mixed, Progress(0)), lambda view, model=None: Outputs(view))
+        step = Step(batch(0, stream="labeled"), mixed, Progress(0))
+        plugin.after_step(step, lambda view, model=None: Outputs(view), ("weak",))
 
 
 def test_a_step_without_its_view_is_passed_over() -> None:
     plugin = begun()
     for unlabeled in (None, batch(0, views=("other",))):
         plugin.label(batch(0), ("weak",))
-        plugin.after_step(Step(batch(0, stream="labeled"), unlabeled, Progress(0)), None)  # type: ignore[arg-type]
+        plugin.after_step(Step(batch(0, stream="labeled"), unlabeled, Progress(0)), None, ("weak",))  # type: ignore[arg-type]
     assert not plugin.memory_.any()
 
 
