@@ -50,8 +50,8 @@ PASSES = {
     "crmatch": {"student": "l + 3u"},
     # Staged
     "noisy_student": [{"student": "l"}, {"student": "l + u"}, {"student": "l + u"}, {"student": "l + u"}],
-    "self_training": {},
-    "simclrv2_distillation": {},
+    "self_training": [{"student": "l"}, {"student": "l + u"}, {"student": "l + u"}, {"student": "l + u"}],
+    "simclrv2_distillation": [{"student": "l"}, {"student": "u", "previous": "u"}],
     "crest": FIXMATCH,
     "crest_plus": FIXMATCH,
     # Another step
