@@ -3,7 +3,7 @@
 import pytest
 
 from sslkit.errors import RecipeError
-from sslkit.recipe import load
+from sslkit.recipe import load, shipped
 from sslkit.study.file import load_study, shipped_studies
 
 VARIANT = '[[variant]]\nname = "a"\n'
@@ -72,6 +72,34 @@ def test_shipped_noise_study_takes_all_noise_from_students_and_none_from_the_tea
     assert base.settings.baseline
     metrics = [entry.use for entry in base.generations[-1].entries() if entry.section == "metric"]
     assert {"accuracy", *study.references} <= set(metrics)
+
+
+IMBALANCED = {"abc", "darp", "crest", "crest_plus"}
+SCALES = {"noisy_student_imagenet", "noisy_student_svhn", "noisy_student_small_to_large"}
+
+
+def test_shipped_methods_study_has_every_method_alike():
+    """The same student and data, 600 steps in all, beside labels alone; nothing is called better before it is."""
+    study = load_study("methods")
+    recipes = {variant.recipe.name: variant.recipe for variant in study.variants}
+    methods = {name for name in shipped() if "/" not in name} - SCALES - IMBALANCED
+    assert set(recipes) == methods and len(study.variants) == len(methods) and study.seeds == (0, 1, 2)
+    assert study.base.recipe.name == "supervised" and study.references == ("label_spreading",)
+    assert {variant.expect for variant in study.variants[1:]} == {"higher"}
+    for recipe in recipes.values():
+        assert sum(cfg.settings.steps for cfg in recipe.generations) == 600 and not recipe.settings.baseline
+        same = [recipe.table[section] for section in ("data", "model")]
+        assert same == [study.base.recipe.table[section] for section in ("data", "model")]
+
+
+def test_shipped_imbalance_study_has_one_long_tailed_split():
+    study = load_study("imbalance")
+    recipes = {variant.recipe.name: variant.recipe for variant in study.variants}
+    assert set(recipes) == {"fixmatch", *IMBALANCED} and study.base.recipe.settings.baseline
+    for recipe in recipes.values():
+        assert recipe.table["data"] == study.base.recipe.table["data"]
+        assert sum(cfg.settings.steps for cfg in recipe.generations) == 600
+    assert study.base.recipe.table["data"]["gamma_l"] == study.base.recipe.table["data"]["gamma_u"] == 10
 
 
 def test_files_lie_beside_the_study(write, tmp_path, monkeypatch):
