@@ -198,14 +198,12 @@ class CTAugment:
     def begin(self, facts: Facts) -> None:
         """Every bin as good as any other."""
         self.rates_ = torch.ones(len(ACTIONS), BINS)
-        self._probed = -1  # the step whose probe was distorted
 
     @hookimpl
     def perturb_batch(self, images: Tensor, view: ViewSpec, progress: Progress) -> Tensor:
         """Distorted images."""
         fill = fill_values(self.fill, view.channels)
         if view.name == self.probe:
-            self._probed = progress.step
             policy = self._probe_policy(len(images), progress)
         else:
             chances = bin_probabilities(self.rates_.double().numpy(), self.threshold, self.decay)
@@ -229,9 +227,11 @@ class CTAugment:
         return undo_blank(images, np.stack(cut))
 
     @hookimpl
-    def after_step(self, step: Step, forward: Forward, average: nn.Module | None, progress: Progress) -> None:
+    def after_step(
+        self, step: Step, forward: Forward, on: tuple[str, ...], average: nn.Module | None, progress: Progress
+    ) -> None:
         """The rates move."""
-        if self.probe not in step.labeled.views or self._probed != progress.step:
+        if self.probe not in on or self.probe not in step.labeled.views:
             raise RecipeError(
                 f'[[noise]] {progress.plugin}: `probe = "{self.probe}"` is no view of the labeled stream that is made and '
                 f"that this noise is on. Declare it, name it in `on`, and let somebody look at it: [[pass]] model = "

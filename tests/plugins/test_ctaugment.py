@@ -222,7 +222,9 @@ def stepped(plugin, logits, progress=PROGRESS, average=True, truth=None):
     index = torch.arange(6)
     batch = Batch("labeled", index, index, {"probe": View("probe", images)}, truth=index % 3, classes=3)
     forward = Answers(logits)
-    plugin.after_step(Step(batch, None, progress), forward, torch.nn.Identity() if average else None, progress)
+    plugin.after_step(
+        Step(batch, None, progress), forward, ("probe",), torch.nn.Identity() if average else None, progress
+    )
     return forward.asked
 
 
@@ -299,7 +301,7 @@ def test_a_probe_that_nobody_makes_or_distorts_is_refused():
     views = {"labeled": View("labeled", floats())}
     batch = Batch("labeled", index, index, views, truth=index % 3, classes=3)
     with pytest.raises(RecipeError, match='`probe = "probe"` is no view of the labeled stream that is made'):
-        plugin.after_step(Step(batch, None, PROGRESS), Answers(torch.zeros(6, 3)), None, PROGRESS)
+        plugin.after_step(Step(batch, None, PROGRESS), Answers(torch.zeros(6, 3)), ("labeled",), None, PROGRESS)
     batch = replace(batch, views={"probe": View("probe", floats())})
     with pytest.raises(RecipeError, match="this noise is on"):
-        plugin.after_step(Step(batch, None, PROGRESS), Answers(torch.zeros(6, 3)), None, PROGRESS)
+        plugin.after_step(Step(batch, None, PROGRESS), Answers(torch.zeros(6, 3)), ("labeled",), None, PROGRESS)
