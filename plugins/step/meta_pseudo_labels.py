@@ -24,7 +24,7 @@ def improvement(before: Tensor, after: Tensor) -> Tensor:
     with R(y) the student's labeled loss after a step on labels y, the teacher's gradient is that of E_y[R(y)], which is
     E_y[R(y) grad log P(y)] = E_y[(R_old - R(y)) grad H(y, T)], as R_old, the same for all y, adds nothing to it. So the
     teacher descends improvement * H(y, T): it becomes surer of labels that helped. The common PyTorch version has the
-    difference the other way round (kekmodel/MPL-pytorch, issue 6, and the comment in its own `main.py`).
+    difference the other way round (kekmodel/MPL-pytorch, issue 6), and at 0255c62 detaches H besides: no feedback at all.
     """
     return (before - after).detach()
 
@@ -32,7 +32,7 @@ def improvement(before: Tensor, after: Tensor) -> Tensor:
 def feedback_rows(logits: Tensor, change: Tensor) -> Tensor:
     """H(argmax T, T) times the change, for each row: the teacher is pushed to its labels, or away from them. (N, K), () -> (N,).
 
-    Pham et al. 2021, sec. 3, eq. 12 of appendix A with the most probable label in place of a drawn one.
+    Pham et al. 2021, sec. 3 and appendix A, with the most probable label in place of a drawn one. T learns by H alone.
     """
     return change.detach() * functional.cross_entropy(logits, logits.detach().argmax(1), reduction="none")
 
@@ -40,8 +40,8 @@ def feedback_rows(logits: Tensor, change: Tensor) -> Tensor:
 def consistency_rows(strong: Tensor, weak: Tensor, temperature: float, threshold: float) -> Tensor:
     """1(max q >= threshold) * H(q, softmax(strong)), q = softmax(weak / T), for each row: (N, K), (N, K) -> (N,).
 
-    The teacher's own UDA loss (Pham et al. 2021, sec. 3.2; Xie et al. 2019). As in the official code the threshold is
-    on the sharpened answer. No gradient flows through q.
+    The teacher's own UDA loss (Pham et al. 2021, sec. 3.2; Xie et al. 2019). As in kekmodel/MPL-pytorch the
+    threshold is on the sharpened answer. No gradient flows through q.
     """
     target = sharpen(weak.detach().softmax(1), temperature)
     kept = (target.amax(1) >= threshold).to(strong.dtype)
