@@ -30,7 +30,7 @@ def improvement(before: Tensor, after: Tensor) -> Tensor:
 
 
 def feedback_rows(logits: Tensor, change: Tensor) -> Tensor:
-    """H(argmax T, T) times the change, for each row: the teacher is pushed to its labels, or away from them. (N, K), () -> (N,).
+    """The change times H(argmax T, T), by row: pushes the teacher to its labels, or away from them. (N, K), () -> (N,).
 
     Pham et al. 2021, sec. 3 and appendix A, with the most probable label in place of a drawn one. T learns by H alone.
     """
