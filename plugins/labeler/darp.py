@@ -83,8 +83,9 @@ def _dual(probs: Tensor, counts: Tensor, shift: Tensor) -> tuple[Tensor, Tensor,
 def match_counts(probs: Tensor, counts: Tensor, iterations: int) -> Tensor:
     """Probabilities nearest to `probs` whose columns sum to `counts`: (N, K), (K,) -> (N, K), without a gradient.
 
-    Kim et al. 2020 (DARP), eq. 3: minimise sum over rows of KL(x || p) / H(p), so that unsure rows give way first, under
-    row sums of 1 and column sums of `counts` (which are scaled to sum to N). Where they are met already nothing changes.
+    Kim et al. 2020 (DARP), eq. 3: minimise sum over rows of KL(x || p) / H(p), so that unsure rows give way first,
+    under row sums of 1 and column sums of `counts` (which are scaled to sum to N). Where they are met already nothing
+    changes.
     """
     counts = counts.double() * (len(probs) / counts.double().sum())
     return shifted(probs, solve_shift(probs.detach(), counts, torch.zeros_like(counts), iterations))
@@ -94,9 +95,10 @@ def match_counts(probs: Tensor, counts: Tensor, iterations: int) -> Tensor:
 class DARP:
     """Refine pseudo-labels so that over the whole pool each class has as many as it ought to have.
 
-    Kim et al. 2020 (DARP, arXiv 2007.08844), Algorithm 1. The last probabilities of every unlabeled image are remembered,
-    4 bytes for each image and class; now and then the prices of the classes are found with which their sums match, and
-    each step's rows are refined by these. Belongs before the filters. A pool that is labeled as a whole is refined at once.
+    Kim et al. 2020 (DARP, arXiv 2007.08844), Algorithm 1. The last probabilities of every unlabeled image are
+    remembered, 4 bytes for each image and class; now and then the prices of the classes are found with which their sums
+    match, and each step's rows are refined by these. Belongs before the filters. A pool that is labeled as a whole is
+    refined at once.
 
     Raises `RecipeError` where there is no unlabeled split, or `shares` do not fit the classes.
     """

@@ -15,8 +15,8 @@ def promotion_rates(class_counts: Sequence[int], power: float) -> Tensor:
     """Share of each class's pseudo-labels that is promoted, (N_rev(k) / N_1)^power: (K,) counts -> (K,) in 0-1, float64.
 
     Wei et al. 2021 (CReST), sec. 3.2: with classes ranked by their labels, the class of rank r gets the count of rank
-    K + 1 - r, so all of the rarest class and the fewest of the most frequent one. Ranks are of counts, whatever the order
-    of the classes; equally frequent ones get the mean of what their ranks would give them.
+    K + 1 - r, so all of the rarest class and the fewest of the most frequent one. Ranks are of counts, whatever the
+    order of the classes; equally frequent ones get the mean of what their ranks would give them.
     """
     counts = torch.tensor(class_counts, dtype=torch.float64)
     ranked, order = counts.sort(descending=True, stable=True)
@@ -46,8 +46,9 @@ class Promote:
     """Add the surest pseudo-labels of the pool to the labeled set, a larger share of rare classes than of frequent ones.
 
     Wei et al. 2021 (CReST, arXiv 2102.09559), sec. 3.2: models that learned from few labels of a class find few of its
-    images, but those rightly. Of each predicted class the share (N_rev / N_1)^(1/3) is added. Each generation begins with
-    the original labels again, so that what an earlier one was wrong about can be mended. An image stays in the pool too.
+    images, but those rightly. Of each predicted class the share (N_rev / N_1)^(1/3) is added. Each generation begins
+    with the original labels again, so that what an earlier one was wrong about can be mended. An image stays in the
+    pool too.
 
     Use it with `labels = "both"`: labels of the pool are for this plugin, those of steps for the student. Without a
     teacher of the pool, as in the first generation, it changes nothing.

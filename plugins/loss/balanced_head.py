@@ -20,7 +20,8 @@ NAME = "[[loss]] balanced_head"
 def balancing_rates(class_counts: Sequence[int]) -> Tensor:
     """N_min / N_k, how often a row of each class is to be learned so that all are learned equally often: (K,) in 0-1.
 
-    Lee, Shin & Kim 2021 (ABC), eq. 1. Of classes without a label nothing is known: they count as the rarest that has one.
+    Lee, Shin & Kim 2021 (ABC), eq. 1. Of classes without a label nothing is known: they count as the rarest that has
+    one.
     """
     counts = torch.tensor(class_counts, dtype=torch.float32)
     least = counts[counts > 0].min() if bool((counts > 0).any()) else torch.ones(())
@@ -44,10 +45,10 @@ class BalancedHead:
 
     Lee, Shin & Kim 2021 (ABC, arXiv 2110.10368), eq. 1 to 4: on labeled views CE * Bernoulli(N_min / N_y); on unlabeled
     views CE to the head's own soft answer to the first of them, where its top probability reaches the threshold, times
-    Bernoulli(1 - f (1 - N_min / N_c)), c the class it predicts and f the share of training that is done. Counts are those
-    of the labels. Both are one term. The head reads what the classifier reads, in the same passes, and its gradient reaches
-    the network; where labels are made at steps the classifier answers, so the base method stays as it is. The head answers
-    in evaluation, and where the finished model labels a pool.
+    Bernoulli(1 - f (1 - N_min / N_c)), c the class it predicts and f the share of training that is done. Counts are
+    those of the labels. Both are one term. The head reads what the classifier reads, in the same passes, and its
+    gradient reaches the network; where labels are made at steps the classifier answers, so the base method stays as it
+    is. The head answers in evaluation, and where the finished model labels a pool.
 
     Raises `RecipeError` where `on` names no labeled view, or a single unlabeled one.
     """

@@ -20,11 +20,12 @@ NAME = "[step] meta_pseudo_labels"
 def improvement(before: Tensor, after: Tensor) -> Tensor:
     """CE_l(S_old) - CE_l(S_new): by how much one step on pseudo-labels made the student better on labeled images.
 
-    Two scalars -> a scalar without a gradient. The sign is that of the theory (Pham et al. 2021, sec. 3 and appendix A):
-    with R(y) the student's labeled loss after a step on labels y, the teacher's gradient is that of E_y[R(y)], which is
-    E_y[R(y) grad log P(y)] = E_y[(R_old - R(y)) grad H(y, T)], as R_old, the same for all y, adds nothing to it. So the
-    teacher descends improvement * H(y, T): it becomes surer of labels that helped. The common PyTorch version has the
-    difference the other way round (kekmodel/MPL-pytorch, issue 6), and at 0255c62 detaches H besides: no feedback at all.
+    Two scalars -> a scalar without a gradient. The sign is that of the theory (Pham et al. 2021, sec. 3 and appendix
+    A): with R(y) the student's labeled loss after a step on labels y, the teacher's gradient is that of E_y[R(y)],
+    which is E_y[R(y) grad log P(y)] = E_y[(R_old - R(y)) grad H(y, T)], as R_old, the same for all y, adds nothing to
+    it. So the teacher descends improvement * H(y, T): it becomes surer of labels that helped. The common PyTorch
+    version has the difference the other way round (kekmodel/MPL-pytorch, issue 6), and at 0255c62 detaches H besides:
+    no feedback at all.
     """
     return (before - after).detach()
 
@@ -51,8 +52,8 @@ def consistency_rows(strong: Tensor, weak: Tensor, temperature: float, threshold
 def with_fresh_weights(network: nn.Module) -> nn.Module:
     """A copy with new initial weights, from torch's default generator, made on the CPU whichever device it was on.
 
-    Layers draw theirs as torch has it (`reset_parameters`), then the model as its author has it (timm's `init_weights`).
-    Raises `RecipeError` where layers are frozen: of these the weights are meant.
+    Layers draw theirs as torch has it (`reset_parameters`), then the model as its author has it (timm's
+    `init_weights`). Raises `RecipeError` where layers are frozen: of these the weights are meant.
     """
     if not all(parameter.requires_grad for parameter in network.parameters()):
         raise RecipeError(
@@ -75,9 +76,10 @@ class MetaPseudoLabels:
 
     1. the teacher answers labeled, weak and strong images in one pass;
     2. the student moves down H(argmax T(strong), S(strong)), and never sees a label;
-    3. its loss on the labeled images is measured before and after: without gradient, noise or written statistics, and in
-       float32 whatever the precision, as the difference is small;
-    4. the teacher moves down CE(labeled) + uda_weight * UDA + feedback_weight * (before - after) * H(argmax T, T)(strong).
+    3. its loss on the labeled images is measured before and after: without gradient, noise or written statistics, and
+       in float32 whatever the precision, as the difference is small;
+    4. the teacher moves down CE(labeled) + uda_weight * UDA + feedback_weight * (before - after) * H(argmax T,
+       T)(strong).
 
     The student is what is evaluated; a further generation without this step (`enabled = false`) finetunes it on labels.
     Passes of the `teacher` are as `[[pass]] model = "teacher"` says: give it `batch_norm = "batch"`, `write_stats = true`
