@@ -80,10 +80,10 @@ on = "unlabeled"
 ROUNDS, PREPARED = 15, 16
 
 
-def prepare(source: str | Path) -> tuple[State, list[dict[str, object]]]:
-    """The last generation of a recipe at its first step, with steps made ahead."""
+def prepare(source: str | Path, generation: int = -1) -> tuple[State, list[dict[str, object]]]:
+    """A generation of a recipe (the last) at its first step, with steps made ahead."""
     recipe = load(source)
-    cfg = recipe.generations[-1]
+    cfg = recipe.generations[generation]
     session = Session(recipe, open_data(recipe), Run(tempfile.mkdtemp()), torch.device("cpu"))
     entries = [entry for entry in cfg.entries() if entry.section != "tracker"]
     facts = facts_of(cfg, session.data, session.device)
@@ -91,7 +91,8 @@ def prepare(source: str | Path) -> tuple[State, list[dict[str, object]]]:
     state.labeled = Labeled.of(session.data.labeled)
     unlabeled = session.data.unlabeled
     assert unlabeled is not None
-    state.stored = Targets.of(torch.arange(len(unlabeled)), torch.rand(len(unlabeled), 10).softmax(1))
+    if cfg.settings.labels == "pool":
+        state.stored = Targets.of(torch.arange(len(unlabeled)), torch.rand(len(unlabeled), 10).softmax(1))
     streams = make_streams(state, session.data)
     return state, [make(streams, i) for i in range(PREPARED)]
 
@@ -153,23 +154,24 @@ def by_hand(state: State, arrays: list[dict[str, object]], losses: Callable[...,
     return loop
 
 
-def compare(
-    title: str, losses: Callable[..., Tensor], prepared: tuple[State, list[dict[str, object]]], count: int
-) -> None:
-    """Medians over alternating rounds."""
-    loops = {"engine": engine(*prepared), "by hand": by_hand(*prepared, losses)}
+def compare(title: str, ours: Callable[[int], None], hand: Callable[[int], None], count: int) -> float:
+    """Medians over alternating rounds, printed; their ratio."""
+    loops = {"engine": ours, "by hand": hand}
     times: dict[str, list[float]] = {name: [] for name in loops}
     for turn in range(ROUNDS + 1):
-        for name, loop in loops.items():
+        for name in list(loops)[:: 1 if turn % 2 else -1]:
             began = time.perf_counter()
-            loop(count)
+            loops[name](count)
             if turn:  # the first round warms up
                 times[name].append((time.perf_counter() - began) / count * 1e6)
-    ours, hand = (statistics.median(times[name]) for name in ("engine", "by hand"))
+    mine, other = (statistics.median(times[name]) for name in ("engine", "by hand"))
     own = statistics.median(a - b for a, b in zip(times["engine"], times["by hand"], strict=True))
+    ratio = statistics.median(a / b for a, b in zip(times["engine"], times["by hand"], strict=True))
     print(
-        f"{title}: engine {ours:,.0f} us a step, by hand {hand:,.0f} us; ratio {ours / hand:.3f}, engine's own {own:,.0f} us"
+        f"{title}: engine {mine:,.0f} us a step, by hand {other:,.0f} us; ratio {ratio:.3f}, engine's own {own:,.0f} us",
+        flush=True,
     )
+    return ratio
 
 
 def main() -> None:
@@ -179,8 +181,11 @@ def main() -> None:
         (Path(folder) / "null.py").write_text(NULL)
         recipe = Path(folder) / "null.toml"
         recipe.write_text(NULL_RECIPE)
-        compare("null model", means, prepare(recipe), count=200)
-        compare("default recipe", cross_entropies, prepare("noisy_student"), count=6)
+        for title, source, losses, count in (
+            ("null model", recipe, means, 200), ("default recipe", "noisy_student", cross_entropies, 6)
+        ):  # fmt: skip
+            prepared = prepare(source)
+            compare(title, engine(*prepared), by_hand(*prepared, losses), count)
 
 
 if __name__ == "__main__":
