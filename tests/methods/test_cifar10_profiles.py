@@ -20,7 +20,7 @@ from sslkit.state import facts_of, open_data, plugins_of
 PREFIX = "cifar10/"
 PROFILES = [name for name in shipped() if name.startswith(PREFIX)]
 MU_1 = {"pi_model", "temporal_ensembling", "mean_teacher", "vat", "ict", "pseudo_label", "mixmatch", "remixmatch"}
-LONG_TAILED = {"abc", "darp", "crest", "crest_plus"}
+LONG_TAILED = {"abc", "darp", "crest", "crest_plus", "distribution_alignment"}
 "On folders whose classes are not equally large, in a quarter of the steps, with mu = 2."
 NOT_AVERAGED = {"supervised", "noisy_student", "self_training", "simclrv2_distillation"}
 "On digits."

@@ -60,6 +60,7 @@ PASSES = {
     # Imbalance
     "abc": FIXMATCH,
     "darp": FIXMATCH,
+    "distribution_alignment": FIXMATCH,
 }
 "Model -> rows of a step that go through it, in every generation; a list: generation by generation."
 

@@ -18,7 +18,7 @@ TINY = {"steps": 4, "batch": {"labeled": 8, "unlabeled": 12}, "data.test": 100, 
         "metric": [{"use": "accuracy"}]}  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["abc", "darp", "crest", "crest_plus"])
+@pytest.mark.parametrize("name", ["abc", "darp", "crest", "crest_plus", "distribution_alignment"])
 def test_imbalanced_recipes_share_their_data_and_length(name):
     recipe = load(name)
     assert recipe.table["data"]["gamma_l"] == recipe.table["data"]["gamma_u"] == 10
