@@ -74,7 +74,7 @@ def test_shipped_noise_study_takes_all_noise_from_students_and_none_from_the_tea
     assert {"accuracy", *study.references} <= set(metrics)
 
 
-IMBALANCED = {"abc", "darp", "crest", "crest_plus"}
+IMBALANCED = {"abc", "darp", "crest", "crest_plus", "distribution_alignment"}
 SCALES = {"noisy_student_imagenet", "noisy_student_svhn", "noisy_student_small_to_large"}
 
 
