@@ -176,9 +176,9 @@ def test_the_network_is_wrn_28_2():
     assert sum(p.numel() for p in network.parameters()) == 1_467_610 and network.image_size == 32
 
 
-def test_without_its_images_a_profile_says_so():
+def test_without_its_images_a_profile_says_so(tmp_path):
     with pytest.raises(MissingData, match="cifar10"):
-        open_data(load("cifar10/fixmatch"))
+        open_data(load("cifar10/fixmatch", {"data.root": str(tmp_path / "cifar10")}))
 
 
 def test_settings_are_no_recipe():
