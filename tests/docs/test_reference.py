@@ -88,10 +88,13 @@ def test_readme_plugin_keeps_its_promises_and_its_recipe_loads(tmp_path):
     check_plugin(type(plugin))
 
 
-def test_readme_recipe_of_your_own_loads(tmp_path):
-    own = next(block for block in blocks("toml") if "extends" in block)
-    (tmp_path / "mine.toml").write_text(own.replace("noisy_student.toml", "noisy_student"))
-    assert "hard_labels" in [entry.name for entry in load(tmp_path / "mine.toml").generations[1].entries()]
+@pytest.mark.parametrize(
+    ("start", "brings"), [('extends = "noisy_student"', "hard_labels"), ('extends = ["', "balanced_head")]
+)
+def test_readme_recipes_of_your_own_load(tmp_path, start, brings):
+    own = next(block for block in blocks("toml") if start in block and brings in block)
+    (tmp_path / "mine.toml").write_text(own)
+    assert brings in [entry.name for entry in load(tmp_path / "mine.toml").generations[-1].entries()]
 
 
 def test_readme_overrides_are_accepted():
