@@ -39,6 +39,7 @@ class Network(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
         self._features: Tensor | None = None
         self._mode: tuple[bool, bool, bool] | None = None
+        self._learning: list[tuple[nn.Module, bool, bool]] = []
         classifier = classifier_of(model)
         if classifier is not None:
             classifier.register_forward_pre_hook(self._keep_features)
@@ -69,10 +70,14 @@ class Network(nn.Module):
         mode = (noise, batch_norm == "batch", write_stats)
         if mode == self._mode:
             return
+        if self._mode is None:  # walking through all modules takes longer than setting them
+            self._learning = [
+                (module, not f"{name}.".startswith(self.frozen), getattr(module, "running_mean", None) is not None)
+                for name, module in self.named_modules()
+            ]
         self._mode = mode
-        for name, module in self.named_modules():
-            learns = not f"{name}.".startswith(self.frozen)
-            if isinstance(module, _NormBase) and module.running_mean is not None:
+        for module, learns, counts in self._learning:
+            if counts and isinstance(module, _NormBase):
                 module.training = learns and batch_norm == "batch"
                 module.track_running_stats = write_stats or not module.training
             else:
@@ -90,10 +95,15 @@ class Network(nn.Module):
                 outermost = listed(dict.fromkeys(name.partition(".")[0] for name in names))
                 hint = did_you_mean(layer, known) or f"they start with {outermost}"
                 raise RecipeError(f"[model] freeze: no parameter's name starts with `{layer}`\n  {hint}")
-        self.frozen = tuple(f"model.{layer}" for layer in layers)
+        self._mode, self.frozen = None, tuple(f"model.{layer}" for layer in layers)
         for name, parameter in self.named_parameters():
             if name.startswith(self.frozen):
                 parameter.requires_grad_(False)
+
+    def add_heads(self, heads: dict[str, nn.Module]) -> None:
+        """Further modules on the classifier's input."""
+        self._mode = None
+        self.heads.update(heads)
 
     def train(self, mode: bool = True) -> Network:
         """As every module's; forgets the mode of the last pass."""
@@ -152,7 +162,7 @@ def build_network(generation: Generation, hooks: Hooks, facts: Facts, extra: dic
         for key, default in (("mean", (0.5,) * 3), ("std", (0.5,) * 3))
     )
     network = Network(model, mean, std, image_size(generation), len(facts.classes))
-    network.heads.update(hooks.extend_model(network))
+    network.add_heads(hooks.extend_model(network))
     if table is not None:
         if table.weights:
             load_weights(network.model, Path(table.weights))

@@ -36,8 +36,8 @@ def move_average(average: nn.Module, student: nn.Module, decay: float, buffers: 
     apply = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
     for old, new in _by_dtype(averaged):
         apply(old, new, 0)
-    for before, now in copied:
-        before.copy_(now)
+    for old, new in _by_dtype(copied):
+        torch._foreach_copy_(list(old), list(new))
 
 
 def _by_dtype(pairs: list[tuple[Tensor, Tensor]]) -> list[tuple[tuple[Tensor, ...], tuple[Tensor, ...]]]:

@@ -32,8 +32,8 @@ def extend_model(call: Call, world: World) -> Any:
     for head in heads.values():
         call.expect_type(head, nn.Module)
     for model in (world.average, world.previous):
-        model.heads.update(deepcopy(heads))
-    world.student.heads.update(heads)
+        model.add_heads(deepcopy(heads))
+    world.student.add_heads(heads)
     return heads
 
 
