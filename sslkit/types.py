@@ -90,7 +90,7 @@ class Targets:
         """Fresh targets, nothing filtered: `index` (N,), `probs` (N, K)."""
         probs = probs.detach()
         ones = torch.ones(len(probs), device=probs.device)
-        return cls(index.to(probs.device), probs, probs, ones, ones.clone())
+        return cls(index.to(probs.device, non_blocking=probs.is_cuda), probs, probs, ones, ones.clone())
 
     @property
     def label(self) -> Tensor:
@@ -107,8 +107,8 @@ class Targets:
         """(N,) bool: rows that teach anything."""
         return (self.copies > 0) & (self.weight > 0)
 
-    def rows(self, index: Tensor) -> Targets:
-        """The rows at `index` (M,)."""
+    def rows(self, index: Tensor | slice) -> Targets:
+        """The rows at `index` (M,), or of a slice."""
         return Targets(*(getattr(self, name)[index] for name in self.columns))
 
     def to(self, device: torch.device) -> Targets:

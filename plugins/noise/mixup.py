@@ -1,6 +1,7 @@
 """MixUp: train between images, on targets in the same proportion."""
 
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Annotated, Literal
 
 import numpy as np
@@ -87,5 +88,6 @@ class MixUp:
         share, partner = share.to(images.device), partner.to(images.device)
         images = interpolate(images, images[partner], share)
         answers = mixed_targets(answers, answers.rows(partner), share)
-        parts = torch.split(torch.arange(len(images), device=images.device), [len(view.images) for view in views])
+        ends = list(accumulate(len(view.images) for view in views))
+        parts = [slice(start, end) for start, end in pairwise([0, *ends])]
         return [View(view.name, images[rows], answers.rows(rows)) for view, rows in zip(views, parts, strict=True)]
