@@ -109,6 +109,11 @@ def test_it_is_the_method_with_what_the_papers_share(name):
 
 
 @pytest.mark.parametrize("name", PROFILES)
+def test_the_pool_has_the_labeled_images_but_where_they_could_be_promoted(name):
+    assert load(name).table["data"]["include_labeled"] is not name.startswith("cifar10/crest")
+
+
+@pytest.mark.parametrize("name", PROFILES)
 def test_its_numbers_are_the_papers(name):
     recipe = load(name)
     expected = SETTINGS.get(name.removeprefix(PREFIX), {})

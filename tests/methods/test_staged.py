@@ -12,6 +12,7 @@ import sslkit
 from sslkit import hookimpl
 from sslkit.engine import train_step
 from sslkit.recipe import load
+from sslkit.state import fresh_state
 
 TINY = {"steps": 4, "batch": {"labeled": 8, "unlabeled": 12}, "data.test": 100, "data.validation": 40, "workers": 0,
         "model.size": 8, "tracker": [], "baseline": False, "save_every": 0, "evaluate_every": 0,
@@ -81,6 +82,18 @@ def test_crest_trains_on_what_it_promoted():
     assert len(rows) and torch.equal(stored.label[revised.index[rows]], revised.truth[rows])
 
 
+@pytest.mark.parametrize("name", ["crest", "crest_plus"])
+def test_crest_promotes_no_image_that_is_labeled_already(name):
+    bench = Bench(load(name, {**TINY, "labeler.promote.power": 0, "noise.randaugment.translate_max": 3}), 1)
+    revised, labeled, pool = bench.state.labeled, bench.data.labeled.ids, bench.data.unlabeled.ids
+    ids = [
+        (pool if origin else labeled)[i]
+        for origin, i in zip(revised.origin.tolist(), revised.index.tolist(), strict=True)
+    ]
+    assert len(ids) == len(labeled) + len(pool)  # with power 0 the whole pool is promoted
+    assert ids[: len(labeled)] == list(labeled) and len(set(ids)) == len(ids)
+
+
 def test_crest_pluss_alignment_relaxes_with_the_generations():
     powers = [
         next(e.plugin.power for e in cfg.entries() if e.name == "distribution_alignment")
@@ -89,6 +102,27 @@ def test_crest_pluss_alignment_relaxes_with_the_generations():
     assert powers == [1.0, 0.75, 0.5]
     chain = [e.name for e in load("crest_plus").generations[1].entries() if e.section == "labeler" and e.when == "step"]
     assert chain == ["current_student", "soft_labels", "distribution_alignment", "confidence", "hard_labels"]
+
+
+def begun_after(recipe, generation=1):
+    """The generation before, two steps of it, and one that takes over from it."""
+    last = Bench(recipe, generation - 1)
+    last.train(2)
+    cfg, state = recipe.generations[generation], last.state
+    return last, fresh_state(cfg, cfg.entries(), state.facts, 0, state.evaluated, state).hooks
+
+
+def test_crest_pluss_next_student_is_aligned_by_its_own_predictions():
+    last, hooks = begun_after(load("crest_plus", {**TINY, "noise.randaugment.translate_max": 3}))
+    assert last.plugin("distribution_alignment").state_dict()["filled"] == 2
+    assert hooks.state()["distribution_alignment"]["filled"] == 0
+
+
+def test_dashs_student_goes_on_from_the_loss_that_it_warmed_up_to():
+    overrides = {name: value for name, value in TINY.items() if name not in ("steps", "batch")}
+    last, hooks = begun_after(load("dash", {**overrides, "noise.randaugment.translate_max": 3}))
+    before, after = last.plugin("loss_threshold"), hooks.state()["loss_threshold"]["loss"]
+    assert (before.loss_ >= 0).any() and torch.equal(before.loss_, after)
 
 
 # Self-training, distillation ------------------------------------------------------------------------------------------
