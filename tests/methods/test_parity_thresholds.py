@@ -10,6 +10,8 @@ import pytest
 import torch
 from test_parity_curriculum import CLASSES, LABELED, ROWS, World, nll, probs, top
 
+from sslkit.recipe import load
+
 TOLERANCE = 1e-6
 LEANING = torch.tensor([1.5, 0.5, 0.0, -1.0]).double()
 "Some classes are predicted more than others, or alignment and class-wise thresholds would have nothing to do."
@@ -89,6 +91,14 @@ class FreeMatch:
         b = normalised([p / h if h else 0.0 for p, h in zip(sums, counts, strict=True)])
         a = normalised([p / h for p, h in zip(self.marginal, self.histogram, strict=True)])
         return sum(x * math.log(y) for x, y in zip(a, b, strict=True) if y)
+
+
+@pytest.mark.parametrize("name", ["freematch", "cifar10/freematch"])
+def test_freematchs_two_averages_of_predictions_are_one(name):
+    """The paper has one p~, for thresholds and fairness; here each plugin keeps its own, alike where decays are."""
+    for cfg in load(name).generations:
+        plugins = {entry.name: entry.plugin for entry in cfg.entries()}
+        assert plugins["adaptive_threshold"].decay == plugins["fairness"].decay
 
 
 def test_freematch():
