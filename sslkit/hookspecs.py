@@ -69,7 +69,9 @@ class AnyHooks:
     def begin(self, facts: Facts, progress: Progress) -> None:
         """Notify. Before each generation, and before saved state is laid over it: make or reset state (`name_`).
 
-        A plugin with state has `state_dict()` and `load_state_dict(state)`: a flat dict of tensors and JSON scalars.
+        A plugin with state has `state_dict()` and `load_state_dict(state)`: a flat dict of tensors and JSON scalars. It
+        goes on to the next generation's plugin of the same name. What was learned about the student, averages of its
+        answers say, is to go only where the student goes on (`init`): the class says so, `about = ("student",)`.
         """
 
 

@@ -21,6 +21,7 @@ from .passes import plan_passes
 from .randomness import key, seed_torch
 from .recipe.blame import blamed
 from .recipe.model import CLEAN, Entry, Generation, OptimizerTable, PassTable, Recipe, Stream
+from .recipe.traits import trait
 from .types import Data, Facts, Labeled, LossTerm, Outputs, Progress, Purpose, Step, Targets, ViewSpec
 
 
@@ -247,8 +248,10 @@ def fresh_state(
         if cfg.settings.labels in (timing, "both"):
             state.teachers[timing] = hooks.make_teacher(timing, student, average, previous)
     hooks.begin(facts, state.progress)
-    if last is not None:
-        hooks.load_state(last.hooks.state())
+    if last is not None:  # what was learned about a student goes on only where the student does
+        scratch = cfg.settings.init == "scratch"
+        about = {entry.name for entry in entries if scratch and "student" in trait(type(entry.plugin), "about")}
+        hooks.load_state({name: own for name, own in last.hooks.state().items() if name not in about})
     return state
 
 

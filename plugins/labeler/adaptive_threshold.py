@@ -32,6 +32,8 @@ class AdaptiveThreshold:
 
     needs: ClassVar = ("confidence",)
     "A trait: one-hot targets pass every threshold."
+    about: ClassVar = ("student",)
+    "A trait: the averages are of this student's confidence."
     decay: Annotated[float, Interval(ge=0, le=1)] = 0.999
     "Share of the old averages in the new ones."
     low: Annotated[float, Interval(ge=0, le=1)] = 0.0

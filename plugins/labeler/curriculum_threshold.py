@@ -49,6 +49,8 @@ class CurriculumThreshold:
 
     needs: ClassVar = ("confidence",)
     "A trait: one-hot targets pass every threshold."
+    about: ClassVar = ("student",)
+    "A trait: another student has everything to learn."
     threshold: Annotated[float, Interval(ge=0, le=1)] = 0.95
     "Top probability at which an image counts for its class; the threshold of the class that is learned best."
     mapping: Mapping = "convex"

@@ -1,7 +1,7 @@
 """DARP: pseudo-labels changed as little as possible so that each class is predicted as often as it ought to be."""
 
 from dataclasses import dataclass, field, replace
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from annotated_types import Ge, Interval, Unit
@@ -103,6 +103,8 @@ class DARP:
     Raises `RecipeError` where there is no unlabeled split, or `shares` do not fit the classes.
     """
 
+    about: ClassVar = ("student",)
+    "A trait: the probabilities are this student's."
     shares: list[Annotated[float, Ge(0)]] = field(default_factory=list)
     "Share of each class in the pool, in the classes' order; empty takes that of the labels."
     start: Annotated[float, Interval(ge=0, le=1)] = 0.4

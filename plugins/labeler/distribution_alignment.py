@@ -1,7 +1,7 @@
 """Distribution alignment: pseudo-labels whose classes come, on average, as often as they ought to."""
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from annotated_types import Ge, Interval, Unit
@@ -58,6 +58,8 @@ class DistributionAlignment:
     Raises `RecipeError` where `predictions` has no view, or no step's labels to look at.
     """
 
+    about: ClassVar = ("student",)
+    "A trait: the mean is of this student's predictions."
     target: Literal["uniform", "labeled", "predictions"] = "uniform"
     """Evenly, as the labeled images' classes, or as the teacher predicts labeled images: the views of `on`, averaged as
     unlabeled ones are."""

@@ -42,6 +42,8 @@ class GaussianWeight:
 
     needs: ClassVar = ("confidence",)
     "A trait: one-hot targets are all as sure."
+    about: ClassVar = ("student",)
+    "A trait: mean and variance are of this student's confidence."
     decay: Annotated[float, Interval(ge=0, le=1)] = 0.999
     "Share of the old mean and variance in the new ones."
     deviations: Annotated[float, Gt(0), Unit("standard deviations")] = 2.0

@@ -8,7 +8,7 @@ from annotated_types import Ge, Interval, Unit
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sslkit import Batch, Facts, Forward, LossTerm, Progress, Step, Targets, global_mean, hookimpl
+from sslkit import Batch, Facts, Forward, LossTerm, Step, Targets, global_mean, hookimpl
 from sslkit.errors import RecipeError
 
 from ..heads import Projection, embeddings, feature_width
@@ -55,7 +55,7 @@ class InstanceSimilarity:
     ones of its stream learn its likenesses (this plugin's loss, over all rows), views of the labeled stream fill the
     bank once a step. Targets are to come already aligned. Until the bank has seen every labeled image (the paper's
     first epoch) labels stay as they are and the loss answers no term. Embeddings in the bank are the teacher's,
-    detached. A new generation's student begins with an empty bank.
+    detached.
 
     Raises `RecipeError` where `on` lacks one of these views, where labels are made for the whole pool, and where the
     likenesses of a batch do not fit in memory.
@@ -63,6 +63,8 @@ class InstanceSimilarity:
 
     timing: ClassVar = "step"
     "A trait: the bank follows the student's steps."
+    about: ClassVar = ("student",)
+    "A trait: embeddings of another network say nothing to it."
     weight: float = 1.0
     "Weight of the loss between likenesses."
     share: Annotated[float, Interval(ge=0, le=1)] = 0.9
@@ -82,13 +84,12 @@ class InstanceSimilarity:
         return {self.head: Projection(feature_width(student), self.width)}
 
     @hookimpl
-    def begin(self, facts: Facts, progress: Progress) -> None:
+    def begin(self, facts: Facts) -> None:
         """A bank as long as the labeled set, nothing in it."""
         if not (rows := facts.sizes.get("labeled", 0)):
             raise RecipeError(f"{NAME}: compares with labeled images, and it is not known how many there are")
         require_room(NAME, "likenesses to labeled images", max(facts.batch.values()), rows, facts.device,
                      "make `batch.unlabeled` smaller")  # fmt: skip
-        self.generation_ = progress.generation
         self.bank_ = torch.zeros(rows, self.width, device=facts.device)
         self.label_ = torch.zeros(rows, dtype=torch.long, device=facts.device)
         self.seen_ = torch.zeros(rows, dtype=torch.bool)  # on the CPU: asked at each step, it must not wait for a GPU
@@ -156,12 +157,11 @@ class InstanceSimilarity:
             self.seen_ = torch.cat([self.seen_, self.seen_.new_zeros(more)])
 
     def state_dict(self) -> dict[str, Any]:
-        """The bank, and the generation whose student filled it."""
-        return {"generation": self.generation_, "bank": self.bank_, "label": self.label_, "seen": self.seen_}
+        """The bank."""
+        return {"bank": self.bank_, "label": self.label_, "seen": self.seen_}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """What `state_dict` answered; an earlier generation's bank is forgotten."""
-        if state["generation"] == self.generation_:
-            device = self.bank_.device
-            self.bank_, self.label_ = state["bank"].to(device).clone(), state["label"].to(device).clone()
-            self.seen_ = state["seen"].cpu().clone()
+        """What `state_dict` answered."""
+        device = self.bank_.device
+        self.bank_, self.label_ = state["bank"].to(device).clone(), state["label"].to(device).clone()
+        self.seen_ = state["seen"].cpu().clone()

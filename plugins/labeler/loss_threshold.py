@@ -34,6 +34,8 @@ class LossThreshold:
     "A trait: one-hot targets have no loss."
     loses: ClassVar = ("confidence",)
     "A trait: in the end every target is as sure as can be."
+    about: ClassVar = ("student",)
+    "A trait: the losses are those of a student that goes on from them."
     every: Annotated[int, Ge(1), Unit("steps")] = 10_240
     "Steps of a generation between cuts; the default is the paper's ten epochs, a hundredth of its training."
     gamma: Annotated[float, Gt(1)] = 1.27

@@ -7,7 +7,7 @@ import torch
 from annotated_types import Ge, Interval, Unit
 from torch import Tensor
 
-from sslkit import Batch, Facts, Forward, Progress, Step, Targets, hookimpl
+from sslkit import Batch, Facts, Forward, Step, Targets, hookimpl
 from sslkit.errors import RecipeError
 
 from ..heads import embeddings
@@ -37,8 +37,7 @@ class MemorySmoothing:
     of the labeled stream go into the memory with their truth: `on = ["weak", "labeled"]`. As in the official code, a
     row enters the memory with its probabilities before smoothing, once a step, after targets are made; nothing is
     smoothed before the memory is full; and embeddings are the teacher's, detached: the student's own with
-    `current_student` (as for CIFAR-10), its average's with `averaged_student` (as for ImageNet). A new generation's
-    student begins with an empty memory, as embeddings of another network say nothing to it.
+    `current_student` (as for CIFAR-10), its average's with `averaged_student` (as for ImageNet).
 
     Raises `RecipeError` where the model has no such head, and where the similarities of a batch to the memory do not
     fit in the device's memory.
@@ -46,6 +45,8 @@ class MemorySmoothing:
 
     timing: ClassVar = "step"
     "A trait: the memory is of steps."
+    about: ClassVar = ("student",)
+    "A trait: embeddings of another network say nothing to it."
     share: Annotated[float, Interval(ge=0, le=1)] = 0.9
     "a: how much of a row's own probabilities stays."
     batches: Annotated[int, Ge(1), Unit("steps")] = 5
@@ -56,9 +57,8 @@ class MemorySmoothing:
     'Head that makes embeddings, put on the model by another plugin; "" takes the features themselves.'
 
     @hookimpl
-    def begin(self, facts: Facts, progress: Progress) -> None:
+    def begin(self, facts: Facts) -> None:
         """An empty memory, made when the first rows say how wide they are."""
-        self.generation_ = progress.generation
         self.queue_: Queue | None = None
         self._device = facts.device
         self._waiting: tuple[list[Tensor], Tensor] | None = None
@@ -105,12 +105,12 @@ class MemorySmoothing:
         return Queue(rows, self._device, **{name: tuple(column.shape[1:]) for name, column in columns.items()})
 
     def state_dict(self) -> dict[str, Any]:
-        """The memory, and the generation whose student filled it."""
-        return {"generation": self.generation_, **(self.queue_.state_dict() if self.queue_ else {})}
+        """The memory, once there is one."""
+        return dict(self.queue_.state_dict()) if self.queue_ else {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """What `state_dict` answered; an earlier generation's memory is forgotten."""
-        if state["generation"] == self.generation_ and "embeddings" in state:
+        """What `state_dict` answered."""
+        if "embeddings" in state:
             columns = {name: state[name] for name in ("embeddings", "probs")}
             self.queue_ = self._queue(len(state["probs"]), columns)
             self.queue_.load_state_dict(state)

@@ -39,6 +39,8 @@ class TemporalEnsemble:
 
     timing: ClassVar = "step"
     "A trait: it learns of an image when it is trained on."
+    about: ClassVar = ("student",)
+    "A trait: the averages are of this student's answers."
     decay: Annotated[float, Interval(ge=0, lt=1)] = 0.6
     "The paper's alpha: share of the old average in the new one; 0 takes the last answer alone."
 

@@ -1,7 +1,7 @@
 """Self-adaptive fairness: no class is to be forgotten while the others get surer."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from annotated_types import Interval
@@ -57,6 +57,8 @@ class Fairness:
     that were filtered out have no part in b. Raises `RecipeError` where the unlabeled stream has no pseudo-labels.
     """
 
+    about: ClassVar = ("student",)
+    "A trait: the averages are of this student's pseudo-labels."
     weight: float = 0.001
     "The paper's w_f, 0.01 or 0.05 there, 0.001 in USB. Negative draws the batch towards the average, as the paper says."
     decay: Annotated[float, Interval(ge=0, le=1)] = 0.999

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import cv2
 import numpy as np
@@ -181,6 +181,8 @@ class CTAugment:
     draws no method, an operation that would leave one flat colour is undone. Raises `RecipeError` where no probe is made.
     """
 
+    about: ClassVar = ("student",)
+    "A trait: the rates say what this student recognises."
     probe: str
     "View of the labeled stream, one of `on`, from which the rates are learned."
     ops: Annotated[int, Ge(1), Unit("operations")] = 2

@@ -2,7 +2,7 @@
 
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from annotated_types import Ge, Interval
@@ -88,6 +88,8 @@ class MetaPseudoLabels:
     Raises `RecipeError` where there are no unlabeled images, a view is missing, or a labeler makes a teacher.
     """
 
+    about: ClassVar = ("student",)
+    "A trait: the teacher was sure of something; another student gets another one."
     labeled: str = "labeled"
     "View of the labeled stream that the teacher learns, and the student is measured on."
     weak: str = "weak"

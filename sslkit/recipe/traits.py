@@ -5,6 +5,7 @@
     loses: ClassVar = ("confidence",)     # ... where a labeler before it says that its own no longer tell this
     teaches: ClassVar = "student"         # the teacher that it makes is the student itself, as it stands at each step
     timing: ClassVar = "pool"             # the one label timing it works at, or else it is refused
+    about: ClassVar = ("student",)        # its state is about the student, and goes on only where the student does
     acts_on_hard: ClassVar = ("smooth",)  # fields that do something to one-hot targets only: `check` warns of soft ones
 
 All are optional. They are class attributes, never fields, so that no recipe can set them.
@@ -26,7 +27,7 @@ TARGETS = ("raw", "probs", "label", "confidence", "weight", "copies")
 "What targets tell."
 TRAITS: dict[str, tuple[str, ...] | None] = {
     "needs": (*HOOKS, *TARGETS), "loses": TARGETS, "teaches": ("student",), "timing": ("pool", "step"),
-    "acts_on_hard": None,
+    "about": ("student",), "acts_on_hard": None,
 }  # fmt: skip
 "Every trait with the words that it takes; None: the class's own fields."
 LABELING = frozenset({"make_teacher", "label", "refine"})

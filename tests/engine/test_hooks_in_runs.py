@@ -11,6 +11,7 @@ from torch import nn
 
 from sslkit import Labeled, LossTerm, Outputs, Targets, View, global_mean, hookimpl
 from sslkit.errors import RunError
+from sslkit.labels import load_labels
 from sslkit.streams import to_floats
 
 POOL = """
@@ -310,6 +311,32 @@ def test_begin_makes_state_and_generations_hand_it_on_by_name(tiny, tmp_path):
     assert [g["metrics"]["steps_seen"] for g in done.summary["generations"]] == [3, 2]
     assert Bench(recipe).plugin("counter").began_ == (0, 0, 10, 8)
     assert Bench(recipe, generation=1).plugin("counter").count_.tolist() == [0.0] * 10
+
+
+ABOUT = COUNTER.replace("class Counter:\n", "class Counter:\n    about = ('student',)\n", 1)
+
+
+@pytest.mark.parametrize(("init", "seen"), [("scratch", 2), ("previous", 5), ("continue", 5)])
+def test_what_is_learned_about_a_student_goes_where_the_student_goes(tiny, tmp_path, init, seen):
+    text = POOL + '[[labeler]]\nuse = "./plugins.py:Counter"\n[[labeler]]\nuse = "fixed_selection"\n'
+    text = text.replace("steps = 2", f'steps = 2\ninit = "{init}"')
+    recipe = tiny(text, ABOUT)
+    saved = run(recipe, tmp_path).checkpoints.newest()["state"]["plugins"]
+    assert saved["counter"]["count"].tolist() == [seen] * 10
+    # Within a generation a checkpoint brings all of it back, wherever the student began.
+    bench, resumed = Bench(recipe, 1), Bench(recipe, 1)
+    bench.train(2)
+    resumed.state.load(bench.state.tree())
+    assert resumed.plugin("counter").count_.tolist() == [2] * 10
+
+
+@pytest.mark.parametrize("init", ["scratch", "previous"])
+def test_a_selection_of_images_goes_on_to_any_student(tiny, tmp_path, init):
+    third = f'[[generation]]\nsteps = 2\ninit = "{init}"\n'
+    text = POOL + '[[labeler]]\nuse = "confidence"\nthreshold = 0.12\n[[labeler]]\nuse = "fixed_selection"\n' + third
+    run(tiny(text), tmp_path)
+    (first, *_), (second, *_) = (load_labels(tmp_path / "run" / "labels" / f"generation-{i}") for i in (1, 2))
+    assert 0 < first.kept.sum() < len(first.kept) and torch.equal(first.copies * first.kept, second.copies)
 
 
 @dataclass(eq=False)

@@ -121,8 +121,8 @@ def test_crest_pluss_next_student_is_aligned_by_its_own_predictions():
 def test_dashs_student_goes_on_from_the_loss_that_it_warmed_up_to():
     overrides = {name: value for name, value in TINY.items() if name not in ("steps", "batch")}
     last, hooks = begun_after(load("dash", {**overrides, "noise.randaugment.translate_max": 3}))
-    before, after = last.plugin("loss_threshold"), hooks.state()["loss_threshold"]["loss"]
-    assert (before.loss_ >= 0).any() and torch.equal(before.loss_, after)
+    before, after = (one.state()["loss_threshold"]["loss"] for one in (last.state.hooks, hooks))
+    assert (before >= 0).any() and torch.equal(before, after)
 
 
 # Self-training, distillation ------------------------------------------------------------------------------------------

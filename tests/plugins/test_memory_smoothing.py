@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from sslkit import Progress, Step, Targets
+from sslkit import Step, Targets
 from sslkit.errors import RecipeError
 from sslkit_plugins import room
 from sslkit_plugins.labeler.memory_smoothing import MemorySmoothing, smoothed
@@ -70,9 +70,9 @@ def drive(plugin: MemorySmoothing, count: int, first: int = 0) -> list[tuple[Ste
     return done
 
 
-def begun(generation: int = 0, **fields: Any) -> MemorySmoothing:
+def begun(**fields: Any) -> MemorySmoothing:
     plugin = MemorySmoothing(**{"batches": 2, **fields})
-    plugin.begin(facts(), Progress(0, generation))
+    plugin.begin(facts())
     return plugin
 
 
@@ -144,11 +144,12 @@ def test_a_saved_memory_goes_on_to_the_same_bits(stop: int) -> None:
     assert all(torch.equal(one[2].probs, two[2].probs) for one, two in zip(whole, resumed, strict=True))
 
 
-def test_another_generations_memory_is_forgotten() -> None:
-    plugin, later = begun(), begun(generation=1)
+def test_another_student_begins_with_an_empty_memory() -> None:
+    plugin = begun()
+    assert plugin.state_dict() == {} and plugin.about == ("student",)
     drive(plugin, 3)
-    later.load_state_dict(plugin.state_dict())
-    assert later.queue_ is None and later.state_dict() == {"generation": 1}
+    plugin.begin(facts())
+    assert plugin.queue_ is None
 
 
 def test_what_it_cannot_work_with(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +165,7 @@ def test_what_it_cannot_work_with(monkeypatch: pytest.MonkeyPatch) -> None:
         begun(batches=201)
     classes = replace(facts(), classes=tuple(map(str, range(1000))))
     with pytest.raises(RecipeError, match="the memory's probabilities of 10 x 1,000 takes 160 kB"):
-        MemorySmoothing(batches=2).begin(classes, Progress(0))
+        MemorySmoothing(batches=2).begin(classes)
 
 
 def test_its_memory_lies_where_the_models_are() -> None:
