@@ -7,9 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import RunError
-from ..tables import percent
 from .outcome import Outcome
-from .words import HEAD, HEAD_GAINS, LEGEND, accuracy_cells, against_words, circumstances, failure_words, gain_cells
+from .words import (
+    HEAD,
+    HEAD_GAINS,
+    LEGEND,
+    accuracy_cells,
+    against_words,
+    by_seed,
+    circumstances,
+    failure_words,
+    gain_cells,
+)
 
 
 def titled(study: str, seeds: str | None) -> str:
@@ -27,7 +36,7 @@ def section(outcome: Outcome, title: str) -> str:
     """The results as Markdown, markers included. `title`: what the section is called in its markers, too."""
     begin, end = markers(title)
     rows = [[_cell(row.name), *accuracy_cells(row), *gain_cells(row)] for row in outcome.rows]
-    seeds = [[str(seed), *(percent(row.test.values.get(seed)) for row in outcome.rows)] for seed in outcome.seeds]
+    head, lines = by_seed(outcome)
     name = _cell(outcome.base.name)
     parts = [
         [f"## Study {title}"],
@@ -37,7 +46,7 @@ def section(outcome: Outcome, title: str) -> str:
         [f"- {name} {_cell(against_words(other, one))}" for other, one in outcome.against()]
         + [f"- {_cell(row.name)}: {row.verdict}" for row in outcome.rows if row.verdict],
         ["Final test accuracy by seed:"],
-        _table(["seed", *(_cell(row.name) for row in outcome.rows)], seeds),
+        _table([_cell(name) for name in head], [[_cell(cell) for cell in line] for line in lines]),
         *([_cell(line)] for line in (*LEGEND, *outcome.notes)),
         [f"- failed: {_cell(line)}" for line in failure_words(outcome)],
     ]

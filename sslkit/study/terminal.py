@@ -13,7 +13,17 @@ from rich.text import Text
 from ..tables import ABSENT, RULED, duration, make_console, percent
 from .children import Child, Failure
 from .outcome import Outcome, Row, final_test, teacher_test
-from .words import HEAD, HEAD_GAINS, LEGEND, accuracy_cells, against_words, circumstances, failure_words, gain_cells
+from .words import (
+    HEAD,
+    HEAD_GAINS,
+    LEGEND,
+    accuracy_cells,
+    against_words,
+    by_seed,
+    circumstances,
+    failure_words,
+    gain_cells,
+)
 
 WIDE = 200
 "Columns in a pipe: nobody wants numbers cut off in a log."
@@ -103,11 +113,12 @@ def _table(rows: Sequence[Row], head: Sequence[str], cells: Callable[[Row], list
 def _by_seed(outcome: Outcome) -> Table:
     """Every seed's final test accuracy."""
     table = _ruled()
-    table.add_column("seed", justify="right")
-    for row in outcome.rows:
-        table.add_column(Text(row.name), justify="right", overflow="fold")
-    for seed in outcome.seeds:
-        table.add_row(str(seed), *(percent(row.test.values.get(seed)) for row in outcome.rows))
+    (first, *names), lines = by_seed(outcome)
+    table.add_column(first, justify="right" if lines and lines[0][0].isdigit() else "left", overflow="fold")
+    for name in names:
+        table.add_column(Text(name), justify="right", overflow="fold")
+    for head, *cells in lines:
+        table.add_row(Text(head), *cells)
     return table
 
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:  # with torch
 
 HEAD = ("seeds", "test", "selected", "teacher")
 HEAD_GAINS = ("gain", "of base's", "minus base", f"{LEVEL:.0%} interval")
+WIDEST = 6
+"Variants that stand side by side, however few seeds there are."
 LEGEND = (
     "test: accuracy of the last model, mean ± standard deviation over seeds; selected: of the model that is best on "
     "validation images; teacher: of generation 0.",
@@ -50,6 +52,16 @@ def against_words(name: str, one: Difference) -> str:
     if one.half_width is None:
         return f"minus {name}: {points(one.mean)} points ({pairs}: no interval)"
     return f"minus {name}: {points(one.mean)} points ({LEVEL:.0%} interval {interval_words(one)}, {pairs})"
+
+
+def by_seed(outcome: Outcome) -> tuple[list[str], list[list[str]]]:
+    """Every seed's final test accuracy: a head and lines. Whichever there are more of, seeds or variants, goes down."""
+    names = [row.name for row in outcome.rows]
+    lines = [[percent(row.test.values.get(seed)) for seed in outcome.seeds] for row in outcome.rows]
+    if len(names) > max(len(outcome.seeds), WIDEST):
+        return ["seed", *map(str, outcome.seeds)], [[name, *line] for name, line in zip(names, lines, strict=True)]
+    columns = zip(*lines, strict=True)
+    return ["seed", *names], [[str(seed), *column] for seed, column in zip(outcome.seeds, columns, strict=True)]
 
 
 def circumstances(outcome: Outcome) -> str:

@@ -1,12 +1,14 @@
 """The section of a results file: its own text is replaced, nothing else is touched, nothing in it tells of a machine."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 
 from sslkit import cli
 from sslkit.study.markdown import markers, replaced
+from sslkit.study.words import by_seed
 
 BEGIN, END = markers("mine")
 
@@ -135,3 +137,15 @@ def test_a_study_named_by_a_shipped_name_is_told_by_it(write, factory, monkeypat
         invoke("noisy_student", "--seeds", "0", "--results", "r.md").exit_code == 2
     )  # the made-up runs lack the metric
     assert len(factory.calls) == 1
+
+
+def test_of_seeds_and_variants_the_more_go_down():
+    """Twenty methods side by side would be columns of two letters."""
+    row = lambda name: SimpleNamespace(name=name, test=SimpleNamespace(values={0: 0.5, 2: 0.75}))  # noqa: E731
+    few = SimpleNamespace(rows=[row("a"), row("b")], seeds=(0, 2))
+    assert by_seed(few) == (["seed", "a", "b"], [["0", "50.00%", "50.00%"], ["2", "75.00%", "75.00%"]])
+    many = SimpleNamespace(rows=[row(str(i)) for i in range(7)], seeds=(0, 2))
+    head, lines = by_seed(many)
+    assert head == ["seed", "0", "2"] and lines[3] == ["3", "50.00%", "75.00%"] and len(lines) == 7
+    seeds = SimpleNamespace(rows=many.rows, seeds=tuple(range(9)))
+    assert by_seed(seeds)[0] == ["seed", *"0123456"] and by_seed(seeds)[1][1] == ["1", *["–"] * 7]
