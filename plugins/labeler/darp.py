@@ -96,8 +96,8 @@ class DARP:
     """Refine pseudo-labels so that over the whole pool each class has as many as it ought to have.
 
     Kim et al. 2020 (DARP, arXiv 2007.08844), Algorithm 1. The last probabilities of every unlabeled image are
-    remembered, 4 bytes for each image and class; now and then the prices of the classes are found with which their sums
-    match, and each step's rows are refined by these. Belongs before the filters. A pool that is labeled as a whole is
+    remembered, 4 bytes for each image and class; every few steps a factor is found for each class, its price, with
+    which the pool's sums are those wanted, and each step's rows are refined by these factors. Belongs before the filters. A pool that is labeled as a whole is
     refined at once.
 
     Raises `RecipeError` where there is no unlabeled split, or `shares` do not fit the classes.
@@ -110,7 +110,7 @@ class DARP:
     start: Annotated[float, Interval(ge=0, le=1)] = 0.4
     "Share of the generation's steps after which refining begins; the paper's is 0.4, by when most answers mean something."
     every: Annotated[int, Ge(1), Unit("steps")] = 10
-    "Steps between two solutions."
+    "Steps from one search for prices to the next."
     iterations: Annotated[int, Ge(1)] = 30
     "Newton's steps at most; each begins with the last prices, so few are needed."
 

@@ -47,7 +47,7 @@ class DistributionAlignment:
     | SimMatch | `uniform` | `queue`, 256 | Zheng et al. 2022, official code |
     | SoftMatch | `uniform` | `average`, 0.999 | Chen et al. 2023, sec. 3.2 |
     | AdaMatch | `predictions` | `queue`, 128 | Berthelot et al. 2022, google-research/adamatch |
-    | CReST+ | `labeled`, `power` t | `average`, 0.999 | Wei et al. 2021 |
+    | CReST+ | `labeled`, `power` t | `average`, 0.999 | Wei et al. 2021, sec. 3.3 |
 
     The papers differ in how the mean begins. The official code of ReMixMatch and AdaMatch fills its queue with 1 / K
     beforehand (here empty places are left out, as in CoMatch), and ReMixMatch's takes a batch in after it is aligned;
@@ -61,7 +61,7 @@ class DistributionAlignment:
     about: ClassVar = ("student",)
     "A trait: the mean is of this student's predictions."
     target: Literal["uniform", "labeled", "predictions"] = "uniform"
-    """Evenly, as the labeled images' classes, or as the teacher predicts labeled images: the views of `on`, averaged as
+    """All classes alike, as the labels' classes are, or as the teacher predicts labeled images: the views of `on`, averaged as
     unlabeled ones are."""
     memory: Literal["average", "queue"] = "average"
     "An exponential moving average of the batches' means, or the mean of the last of them."

@@ -47,7 +47,7 @@ class GaussianWeight:
     decay: Annotated[float, Interval(ge=0, le=1)] = 0.999
     "Share of the old mean and variance in the new ones."
     deviations: Annotated[float, Gt(0), Unit("standard deviations")] = 2.0
-    "How narrow the Gaussian is: at one standard deviation below the mean a weight is exp(-n^2 / 2)."
+    "n: the larger, the narrower the Gaussian. At one standard deviation below the mean a weight is exp(-n^2 / 2)."
 
     @hookimpl
     def begin(self, facts: Facts) -> None:

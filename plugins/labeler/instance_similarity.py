@@ -75,7 +75,7 @@ class InstanceSimilarity:
     "Share of an image's old embedding in its new one; 0 where an averaged student teaches, which is slow by itself."
     head: str = "instance"
     "Name of the head that this plugin puts on the model."
-    width: Annotated[int, Ge(1), Unit("numbers")] = 128
+    width: Annotated[int, Ge(1), Unit("dimensions")] = 128
     "Length of an embedding."
 
     @hookimpl

@@ -43,7 +43,7 @@ class LossThreshold:
     factor: Annotated[float, Gt(0)] = 1.0001
     "C, the factor on the first rho."
     floor: Annotated[float, Gt(0)] = 0.05
-    "Smallest rho: a loss of 0.05 is a confidence of 0.951."
+    "Smallest rho, in nats: a loss of 0.05 is a confidence of 0.951."
     temperature: Annotated[float, Interval(ge=0.01, le=100)] = 0.5
     "T that sharpens the targets until rho reaches its floor."
 

@@ -43,10 +43,10 @@ def global_share(kept: Tensor) -> Tensor:
 class AnnealedCrossEntropy:
     """Cross-entropy of labeled images, without those whose class the student gives more than a rising threshold.
 
-    Xie et al. 2019 (UDA): with few labels and many unlabeled images, the labels are learned by heart long
-    before the rest; so each counts only while p(y) <= a (1 - 1/K) + 1/K. As in the paper the mean is over the rows that
+    Xie et al. 2019 (UDA, arXiv 1904.12848), training signal annealing: with few labels and many unlabeled images, the
+    labels are learned by heart long before the rest; so each counts only while p(y) <= a (1 - 1/K) + 1/K. As in the paper the mean is over the rows that
     count. This is the one loss here that divides by the rows kept: what it takes away are rows that are learned
-    already, where filters of pseudo-labels take away what cannot be trusted. Of no row it is 0.
+    already, where filters of pseudo-labels take away what cannot be trusted. Where no row counts it is 0.
     """
 
     weight: float = 1.0

@@ -26,7 +26,7 @@ def closeness(one: Tensor, other: Tensor, weight: Tensor) -> Tensor:
 
 @dataclass(eq=False, kw_only=True)
 class FeatureDistance:
-    """Push the features of two views of an image apart, while their predictions are drawn together.
+    """Push the features of two views of an image apart, while other losses draw their predictions together.
 
     Fan, Kukleva & Schiele 2021 (CRMatch, arXiv 2112.05825): the classifier then is what becomes invariant, and features
     still tell how an image was changed. A linear head on the features is what is compared. `on` names two views of one
@@ -37,7 +37,7 @@ class FeatureDistance:
     "Weight of the term in the objective; a negative one draws the features together instead."
     head: str = "distance"
     "Name of the head that this plugin puts on the model."
-    width: Annotated[int, Ge(0), Unit("numbers")] = 0
+    width: Annotated[int, Ge(0), Unit("dimensions")] = 0
     "Length of what the head answers; 0 takes that of the features, as the paper does."
 
     @hookimpl

@@ -53,7 +53,7 @@ class GraphContrast:
     "t: smaller tells near embeddings apart more sharply."
     head: str = "projection"
     "Name of the head that this plugin puts on the model; others may read it."
-    width: Annotated[int, Ge(1), Unit("numbers")] = 64
+    width: Annotated[int, Ge(1), Unit("dimensions")] = 64
     "Length of an embedding."
 
     @hookimpl

@@ -72,14 +72,12 @@ def with_fresh_weights(network: nn.Module) -> nn.Module:
 class MetaPseudoLabels:
     """A teacher and a student learn together: the student from the teacher's hard labels, the teacher from the result.
 
-    Pham et al. 2021 (Meta Pseudo Labels), sec. 2 and 3. In each step
+    Pham et al. 2021 (Meta Pseudo Labels, arXiv 2003.10580), sec. 2 and 3. In each step
 
     1. the teacher answers labeled, weak and strong images in one pass;
     2. the student moves down H(argmax T(strong), S(strong)), and never sees a label;
-    3. its loss on the labeled images is measured before and after: without gradient, noise or written statistics, and
-       in float32 whatever the precision, as the difference is small;
-    4. the teacher moves down CE(labeled) + uda_weight * UDA + feedback_weight * (before - after) * H(argmax T,
-       T)(strong).
+    3. its loss on the labeled images is measured before and after, without gradient or noise, always in float32;
+    4. the teacher moves down CE(labeled) + uda_weight * UDA + feedback_weight * (before - after) * H(argmax T, T).
 
     The student is what is evaluated; a further generation without this step (`enabled = false`) finetunes it on labels.
     Passes of the `teacher` are as `[[pass]] model = "teacher"` says: give it `batch_norm = "batch"`, `write_stats = true`

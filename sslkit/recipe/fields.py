@@ -124,8 +124,8 @@ def _measured(constraints: tuple[Any, ...]) -> str:
 
 
 def _one(plural: str) -> str:
-    """`pixels` -> `pixel`, `processes` -> `process`; a unit that is no plural stays."""
-    return re.sub(r"(?<=s)es$|(?<!s)s$", "", plural)
+    """`pixels` -> `pixel`, `processes` -> `process`, `batches` -> `batch`; a unit that is no plural stays."""
+    return re.sub(r"(?<=s)es$|(?<=tch)es$|(?<!s)s$", "", plural)
 
 
 def _bounds(constraints: tuple[Any, ...], unit: str = "") -> str:
