@@ -17,7 +17,7 @@ class ViewDivergence:
     """KL divergence from the student's answer to the first view of `on` to its answers to the others, KL(p1 || pi).
 
     The first answer is a target: it carries no gradient. Between weak, medium and strong views this is SequenceMatch
-    (Nguyen 2023). Raises `RecipeError` where `on` names one view, or views of different streams.
+    (Nguyen 2023, arXiv 2310.15787). Raises `RecipeError` where `on` names one view, or views of different streams.
     """
 
     weight: float = 1.0

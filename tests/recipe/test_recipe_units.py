@@ -17,6 +17,7 @@ from sslkit.recipe.model import ModelTable, Settings
         (Annotated[int, Ge(1), Unit("pixels")], "a whole number of at least 1 pixel"),
         (Annotated[int, Ge(0), Unit("pixels")] | None, "a whole number of at least 0 pixels"),
         (Annotated[int, Ge(1), Unit("processes")], "a whole number of at least 1 process"),
+        (Annotated[int, Ge(1), Unit("batches")], "a whole number of at least 1 batch"),
         (Annotated[int, Interval(ge=1, lt=5), Unit("images")], "a whole number of at least 1 and below 5 images"),
         (Annotated[float, Gt(0), Unit("steps")], "a number above 0 steps"),
         (Annotated[float, Interval(ge=0, le=1), Unit("degrees")], "a number from 0 to 1 degrees"),
