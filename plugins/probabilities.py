@@ -5,8 +5,17 @@ Plugins do not import one another; what more than one of them needs lies here.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import Tensor
 from torch.nn import functional
+
+from sslkit import Targets
+
+
+def kept_only(targets: Targets, kept: Tensor) -> Targets:
+    """The same targets, of weight 0 where `kept` (N,) is false: filters multiply."""
+    return replace(targets, weight=targets.weight * kept.to(targets.weight))
 
 
 def sharpen(probs: Tensor, temperature: float) -> Tensor:

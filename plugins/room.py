@@ -22,14 +22,17 @@ def memory_of(device: torch.device) -> int | None:
     return None
 
 
-def require_room(plugin: str, what: str, rows: int, columns: int, device: torch.device, way: str) -> None:
-    """Refuse a float matrix of rows x columns, made at each step, that `device` cannot hold four times.
+def require_room(
+    plugin: str, what: str, rows: int, columns: int, device: torch.device, way: str, copies: int = COPIES
+) -> None:
+    """Refuse a float matrix of rows x columns that `device` cannot hold as often as it is in memory.
 
-    `plugin` and `what` say whose matrix it is, `way` what would make it smaller. Raises `RecipeError`.
+    That is four times, for one that is made at each step; a buffer has 1 for `copies`. `plugin` and `what` say whose
+    matrix it is, `way` what would make it smaller. Raises `RecipeError`.
     """
-    needed, there = 4 * COPIES * rows * columns, memory_of(device)
+    needed, there = 4 * copies * rows * columns, memory_of(device)
     if there is not None and needed > there:
+        takes = size(needed) + " with its gradient" * (copies > 1)
         raise RecipeError(
-            f"{plugin}: {what} of {rows:,} x {columns:,} takes {size(needed)} with its gradient, and {device} has "
-            f"{size(there)}; {way}"
+            f"{plugin}: {what} of {rows:,} x {columns:,} takes {takes}, and {device} has {size(there)}; {way}"
         )

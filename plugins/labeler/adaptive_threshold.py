@@ -1,6 +1,6 @@
 """Adaptive thresholds: as the teacher gets surer, so must its pseudo-labels be, class by class."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from sslkit import Batch, Facts, Targets, hookimpl
 
 from ..memory import moved
+from ..probabilities import kept_only
 
 
 def class_thresholds(level: Tensor, marginal: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
@@ -59,7 +60,7 @@ class AdaptiveThreshold:
                 self.marginal_ = moved(self.marginal_, marginal, self.decay)
             level, marginal = self.level_.to(confidence), self.marginal_.to(confidence)
         thresholds = class_thresholds(level, marginal, self.low, self.high)
-        return replace(targets, weight=targets.weight * (confidence >= thresholds[label]).to(targets.weight.dtype))
+        return kept_only(targets, confidence >= thresholds[label])
 
     def state_dict(self) -> dict[str, Any]:
         """Both averages."""

@@ -1,17 +1,13 @@
 """Confidence filtering: teach only what the teacher is sure of."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from annotated_types import Interval
-from torch import Tensor
 
 from sslkit import Targets, hookimpl
 
-
-def confident(confidence: Tensor, threshold: float) -> Tensor:
-    """1 where a row's confidence reaches the threshold, else 0. (N,) -> (N,)."""
-    return (confidence >= threshold).to(confidence.dtype)
+from ..probabilities import kept_only
 
 
 @dataclass(eq=False, kw_only=True)
@@ -29,4 +25,4 @@ class Confidence:
     @hookimpl
     def refine(self, targets: Targets) -> Targets:
         """Weight 0 for rows below the threshold."""
-        return replace(targets, weight=targets.weight * confident(targets.confidence, self.threshold))
+        return kept_only(targets, targets.confidence >= self.threshold)

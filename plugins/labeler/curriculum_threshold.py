@@ -1,7 +1,7 @@
 """Curriculum pseudo-labeling: the less of the pool a class has been learned on, the lower its threshold."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -11,18 +11,23 @@ from torch import Tensor
 from sslkit import Batch, Facts, Targets, hookimpl
 from sslkit.errors import RecipeError
 
-from ..memory import last_of_each
+from ..memory import Rows
+from ..probabilities import kept_only
 
 Mapping = Literal["convex", "linear", "concave"]
 
 
-def learning_status(label: Tensor, classes: int, warmup: bool = True) -> Tensor:
-    """How well each class is learned, by the pool's last confident labels: (N,) integers, -1 for none -> (K,) in 0-1.
+def class_counts(label: Tensor, classes: int) -> Tensor:
+    """How many rows have no label, and each class: (N,) integers, -1 for none -> (1 + K,)."""
+    return torch.bincount(label + 1, minlength=classes + 1)
+
+
+def learning_status(counts: Tensor, warmup: bool = True) -> Tensor:
+    """How well each class is learned, by the `class_counts` of the pool's last confident labels: (1 + K,) -> (K,) in 0-1.
 
     beta_c = n_c / max(max_k n_k, number unset), without `warmup` n_c / max_k n_k (Zhang et al. 2021, sec. 3.1 and 3.2);
     0 while there is none.
     """
-    counts = torch.bincount(label + 1, minlength=classes + 1)
     most = counts.max() if warmup else counts[1:].max()
     return counts[1:] / most.clamp(min=1)
 
@@ -43,8 +48,8 @@ class CurriculumThreshold:
 
     FlexMatch (Zhang et al. 2021, arXiv 2110.08263, sec. 3): every image's last class with a confidence above `threshold`
     is remembered; a row of a class that has n of the N images is kept above threshold * mapping(n / most). Thresholds
-    come from before the step, then its own confident images are noted (the official order). Belongs before
-    `hard_labels`. Labels of labeled images are filtered, but not counted. Raises `RecipeError` without unlabeled images.
+    come from before the step, then its own confident images are noted (the official order); a whole pool is noted first.
+    Belongs before `hard_labels`. Labels of labeled images are filtered, but not counted. Raises `RecipeError` without unlabeled images.
     """
 
     needs: ClassVar = ("confidence",)
@@ -68,7 +73,8 @@ class CurriculumThreshold:
             )
         self._classes = len(facts.classes)
         dtype = torch.int16 if self._classes < 2**15 else torch.int32
-        self.label_ = torch.full((facts.sizes["unlabeled"],), -1, dtype=dtype, device=facts.device)
+        self.label_ = Rows(facts.sizes["unlabeled"], fill=-1, dtype=dtype, device=facts.device)
+        self._counts = class_counts(self.label_.values, self._classes)
 
     @hookimpl
     def refine(self, targets: Targets, batch: Batch | None) -> Targets:
@@ -78,24 +84,34 @@ class CurriculumThreshold:
                 f"[[labeler]] curriculum_threshold: was given {len(targets.index)} labels of a pool of {len(self.label_)}"
             )
         label, confidence = targets.label, targets.confidence
-        thresholds = self.threshold * mapped(self.status().to(confidence), self.mapping)
-        if batch is None or batch.stream == "unlabeled":
+        if batch is None:
             self._note(targets.index, label, confidence >= self.threshold)
-        return replace(targets, weight=targets.weight * (confidence >= thresholds[label]).to(targets.weight.dtype))
+            self._counts = class_counts(self.label_.values, self._classes)
+        thresholds = self.threshold * mapped(self.status().to(confidence), self.mapping)
+        if batch is not None and batch.stream == "unlabeled":
+            old = self.label_.read(targets.index)
+            noted = self._note(targets.index, label, confidence >= self.threshold)
+            change = self._members(self.label_.read(targets.index)) - self._members(old)
+            self._counts = self._counts + (change * noted[:, None]).sum(0)
+        return kept_only(targets, confidence >= thresholds[label])
 
     def status(self) -> Tensor:
         """How well each class is learned: (K,)."""
-        return learning_status(self.label_, self._classes, self.warmup)
+        return learning_status(self._counts, self.warmup)
 
-    def _note(self, index: Tensor, label: Tensor, confident: Tensor) -> None:
-        index, label = index[confident], label[confident]
-        last = last_of_each(index, len(self.label_))
-        self.label_[index[last].to(self.label_.device)] = label[last].to(self.label_)
+    def _note(self, index: Tensor, label: Tensor, confident: Tensor) -> Tensor:
+        """Each confident image's class; the rows that tell it, (M,) bool."""
+        return self.label_.write(index, label, confident)
+
+    def _members(self, label: Tensor) -> Tensor:
+        """One-hot rows of no class and each class, as integers: (M,) -> (M, 1 + K)."""
+        return (label[:, None] == torch.arange(-1, self._classes, device=label.device)).long()
 
     def state_dict(self) -> dict[str, Any]:
         """Each image's last confident class."""
-        return {"label": self.label_}
+        return {"label": self.label_.values}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """What `state_dict` answered."""
-        self.label_.copy_(torch.as_tensor(state["label"]))
+        self.label_.load(state["label"])
+        self._counts = class_counts(self.label_.values, self._classes)

@@ -10,11 +10,12 @@ from torch import Tensor
 from sslkit import Batch, Facts, Progress, Targets, hookimpl
 from sslkit.errors import RecipeError
 
-from ..memory import last_of_each
+from ..memory import Rows
+from ..room import require_room
 
 NAME = "[[labeler]] darp"
-CHUNK = 65_536
-"Rows that are computed with at once, in double precision: the pool's buffer itself stays single."
+CHUNK = 1_000_000
+"Probabilities that are computed with at once, in double precision: the pool's buffer itself stays single."
 LEAST = 1e-30
 "A probability of 0 could never grow, whatever its class lacks."
 SUREST = 1e-3
@@ -43,12 +44,13 @@ def solve_shift(probs: Tensor, counts: Tensor, start: Tensor, iterations: int) -
     """The prices v, (K,) in double precision, with which columns of `shifted(probs, v)` sum to `counts`.
 
     They minimise the dual, sum over rows of logsumexp(log p - H v) / H + v . counts, which is convex and smooth, with
-    gradient counts - column sums: Newton's steps from `start`, halved until they go down. `counts` (K,) sum to N.
+    gradient counts - column sums: Newton's steps from `start`, halved until they go down. Rows of zeros are none;
+    `counts` (K,) sum to the number of the others.
     """
-    shift = start.double()
+    shift, rows = start.double(), float(counts.sum())
     value, gradient, curvature = _dual(probs, counts, shift)
     for _ in range(iterations):
-        if float(gradient.abs().max()) <= 1e-9 * len(probs):
+        if float(gradient.abs().max()) <= 1e-9 * rows:
             break
         # All prices alike change nothing: the curvature has that direction of zeros.
         ridge = (1e-9 * curvature.trace() + LEAST) * torch.eye(len(counts), dtype=shift.dtype, device=shift.device)
@@ -67,11 +69,11 @@ def solve_shift(probs: Tensor, counts: Tensor, start: Tensor, iterations: int) -
 
 
 def _dual(probs: Tensor, counts: Tensor, shift: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Value, gradient and curvature of the dual, rows in chunks."""
+    """Value, gradient and curvature of the dual, rows in chunks; of zeros they are left out."""
     value, sums = shift @ counts.double(), torch.zeros_like(shift)
     curvature = torch.zeros(len(shift), len(shift), dtype=shift.dtype, device=shift.device)
-    for rows in torch.split(probs, CHUNK):
-        scores, entropy = _scores(rows.double(), shift)
+    for rows in torch.split(probs, max(1, CHUNK // len(shift))):
+        scores, entropy = _scores(rows[rows.any(1)].double(), shift)
         made = scores.softmax(1)
         value = value + (scores.logsumexp(1) / entropy.squeeze(1)).sum()
         sums += made.sum(0)
@@ -131,7 +133,9 @@ class DARP:
         # A class without a label is not impossible: it counts as if it had one.
         counts = torch.tensor(self.shares or [max(count, 1) for count in facts.class_counts], dtype=torch.float64)
         self._shares = (counts / counts.sum()).to(device)
-        self.memory_ = torch.zeros(facts.sizes["unlabeled"], classes, device=device)
+        way = "take `distribution_alignment`, which remembers no images"
+        require_room(NAME, "the pool's probabilities", facts.sizes["unlabeled"], classes, device, way, copies=1)
+        self.memory_ = Rows(facts.sizes["unlabeled"], classes, device=device)
         self.shift_ = torch.zeros(classes, dtype=torch.float64, device=device)
 
     @hookimpl
@@ -142,28 +146,22 @@ class DARP:
             return replace(targets, probs=match_counts(targets.probs, counts, self.iterations))
         if batch.stream != "unlabeled":
             return targets
-        self._remember(targets)
+        self.memory_.write(targets.index, targets.probs)
         begun = progress.step >= self.start * progress.steps
         if begun and progress.step % self.every == 0:
             self._solve()
         return replace(targets, probs=shifted(targets.probs, self.shift_)) if begun else targets
 
-    def _remember(self, targets: Targets) -> None:
-        """The batch's probabilities; of an image that was drawn twice, the last."""
-        index = targets.index.to(self.memory_.device)
-        last = last_of_each(index, len(self.memory_))
-        self.memory_[index[last]] = targets.probs.detach()[last].to(self.memory_)
-
     def _solve(self) -> None:
         """New prices, from the images that were seen."""
-        seen = self.memory_[self.memory_.sum(1) > 0]
-        self.shift_ = solve_shift(seen, self._shares * len(seen), self.shift_, self.iterations)
+        memory = self.memory_.values
+        self.shift_ = solve_shift(memory, self._shares * memory.any(1).sum(), self.shift_, self.iterations)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Probabilities and prices."""
-        return {"memory": self.memory_, "shift": self.shift_}
+        return {"memory": self.memory_.values, "shift": self.shift_}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """What `state_dict` answered."""
-        self.memory_.copy_(state["memory"])
+        self.memory_.load(state["memory"])
         self.shift_.copy_(state["shift"])

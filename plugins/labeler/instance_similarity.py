@@ -12,7 +12,7 @@ from sslkit import Batch, Facts, Forward, LossTerm, Step, Targets, global_mean, 
 from sslkit.errors import RecipeError
 
 from ..heads import Projection, embeddings, feature_width
-from ..memory import last_of_each, moved
+from ..memory import Rows, moved
 from ..room import require_room
 
 NAME = "[[labeler]] instance_similarity"
@@ -38,7 +38,8 @@ def aggregated(likeness: Tensor, probs: Tensor, label: Tensor, share: float) -> 
 
     Zheng et al. 2022, sec. 3.3, "aggregation". Both are probabilities, and so is what is between them.
     """
-    return share * probs + (1 - share) * likeness.new_zeros(probs.shape).index_add_(1, label, likeness)
+    members = label[:, None] == torch.arange(probs.shape[1], device=label.device)
+    return share * probs + (1 - share) * likeness @ members.to(likeness)
 
 
 def moved_rows(old: Tensor, new: Tensor, momentum: float) -> Tensor:
@@ -90,9 +91,11 @@ class InstanceSimilarity:
             raise RecipeError(f"{NAME}: compares with labeled images, and it is not known how many there are")
         require_room(NAME, "likenesses to labeled images", max(facts.batch.values()), rows, facts.device,
                      "make `batch.unlabeled` smaller")  # fmt: skip
-        self.bank_ = torch.zeros(rows, self.width, device=facts.device)
-        self.label_ = torch.zeros(rows, dtype=torch.long, device=facts.device)
-        self.seen_ = torch.zeros(rows, dtype=torch.bool)  # on the CPU: asked at each step, it must not wait for a GPU
+        require_room(NAME, "classes of the labeled images", rows, len(facts.classes), facts.device,
+                     "compare with fewer images", copies=1)  # fmt: skip
+        self.bank_ = Rows(rows, self.width, device=facts.device)
+        self.label_ = Rows(rows, dtype=torch.long, device=facts.device)
+        self.seen_ = Rows(rows, dtype=torch.bool)  # on the CPU: asked at each step, it must not wait for a GPU
         self._targets: Tensor | None = None
         self._labeled: list[Tensor] = []
 
@@ -112,11 +115,12 @@ class InstanceSimilarity:
                 'the labeled stream: on = ["weak", "strong", "labeled"]'
             )
         own, *self._labeled = (embeddings(forward(view), self.head, NAME).detach() for view in (on[0], *others))
-        if not self.seen_.all():
+        if not self.seen_.values.all():
             return targets
-        likeness = similarity(own, self.bank_, self.temperature)
-        self._targets = unfolded(likeness, targets.probs, self.label_)
-        return replace(targets, probs=aggregated(likeness, targets.probs, self.label_, self.share))
+        bank, label = self.bank_.values, self.label_.values
+        likeness = similarity(own, bank, self.temperature)
+        self._targets = unfolded(likeness, targets.probs, label)
+        return replace(targets, probs=aggregated(likeness, targets.probs, label, self.share))
 
     @hookimpl
     def loss(self, step: Step, forward: Forward, on: tuple[str, ...]) -> list[LossTerm]:
@@ -125,7 +129,7 @@ class InstanceSimilarity:
             return []
         batch = step.batch_of(on[0])
         learn = [embeddings(forward(view), self.head, NAME) for view in on[1:] if view in batch.views]
-        logits = [own @ self.bank_.T / self.temperature for own in learn]
+        logits = [own @ self.bank_.values.T / self.temperature for own in learn]
         rows = [functional.cross_entropy(one, self._targets, reduction="none") for one in logits]
         return [LossTerm(global_mean(torch.cat(rows)), self.weight)]
 
@@ -140,28 +144,20 @@ class InstanceSimilarity:
 
     def _write(self, index: Tensor, label: Tensor, new: Tensor) -> None:
         """Rows by position in the labeled stream; of an image that came twice in a batch, the last."""
-        self._grow(int(index.max()) + 1)
-        last = last_of_each(index, len(self.seen_))
-        place = index[last]
-        old, new = self.bank_[place.to(new.device)], new[last.to(new.device)]
-        first = ~self.seen_[place].to(new.device)[:, None]
-        self.bank_[place.to(new.device)] = torch.where(first, new, moved_rows(old, new, self.momentum))
-        self.label_[place.to(new.device)] = label[last.to(label.device)]
-        self.seen_[place] = True
-
-    def _grow(self, rows: int) -> None:
-        """Room for images that another plugin promoted into the labeled stream."""
-        if (more := rows - len(self.seen_)) > 0:
-            self.bank_ = torch.cat([self.bank_, self.bank_.new_zeros(more, self.width)])
-            self.label_ = torch.cat([self.label_, self.label_.new_zeros(more)])
-            self.seen_ = torch.cat([self.seen_, self.seen_.new_zeros(more)])
+        for memory in (self.bank_, self.label_, self.seen_):
+            memory.grow(int(index.max()) + 1)  # another plugin may have promoted images into the stream
+        first = ~self.seen_.read(index)[:, None]
+        own = moved_rows(self.bank_.read(index), new, self.momentum)
+        self.bank_.write(index, torch.where(first.to(new.device, non_blocking=new.is_cuda), new, own))
+        self.label_.write(index, label)
+        self.seen_.write(index, torch.ones_like(index))
 
     def state_dict(self) -> dict[str, Any]:
         """The bank."""
-        return {"bank": self.bank_, "label": self.label_, "seen": self.seen_}
+        return {"bank": self.bank_.values, "label": self.label_.values, "seen": self.seen_.values}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """What `state_dict` answered."""
-        device = self.bank_.device
-        self.bank_, self.label_ = state["bank"].to(device).clone(), state["label"].to(device).clone()
-        self.seen_ = state["seen"].cpu().clone()
+        for name, memory in (("bank", self.bank_), ("label", self.label_), ("seen", self.seen_)):
+            memory.grow(len(state[name]))
+            memory.load(state[name])

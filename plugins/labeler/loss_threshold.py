@@ -4,15 +4,14 @@ import math
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar
 
-import torch
 from annotated_types import Ge, Gt, Interval, Unit
 from torch import Tensor
 from torch.nn import functional
 
 from sslkit import Batch, Facts, Forward, Progress, Step, Targets, hookimpl
 
-from ..memory import last_of_each
-from ..probabilities import harden, sharpen
+from ..memory import Rows
+from ..probabilities import harden, kept_only, sharpen
 
 
 def largest_loss(initial: float, times: int, factor: float, gamma: float, floor: float) -> float:
@@ -51,7 +50,8 @@ class LossThreshold:
     def begin(self, facts: Facts) -> None:
         """No labeled image's loss is known."""
         self._untrained = math.log(len(facts.classes))
-        self.loss_ = torch.full((facts.sizes["labeled"],), -1.0, device=facts.device)
+        self.loss_ = Rows(facts.sizes["labeled"], fill=-1.0, device=facts.device)
+        self._initial: float | None = None  # not yet computed from these
 
     @hookimpl
     def refine(self, targets: Targets, progress: Progress) -> Targets:
@@ -59,7 +59,7 @@ class LossThreshold:
         rho = self.rho(progress)
         kept = -targets.confidence.log() <= rho
         probs = harden(targets.probs) if rho == self.floor else sharpen(targets.probs, self.temperature)
-        return replace(targets, probs=probs, weight=targets.weight * kept.to(targets.weight.dtype))
+        return replace(kept_only(targets, kept), probs=probs)
 
     def rho(self, progress: Progress) -> float:
         """The largest loss that is kept at a step."""
@@ -67,9 +67,11 @@ class LossThreshold:
 
     @property
     def initial(self) -> float:
-        """rho_hat, the mean of the labeled images' last losses."""
-        known = self.loss_[self.loss_ >= 0]
-        return known.double().mean().item() if len(known) else self._untrained
+        """rho_hat, the mean of the labeled images' last losses; computed once, as long as none is noted."""
+        if self._initial is None:
+            known = self.loss_.values[self.loss_.values >= 0]
+            self._initial = known.double().mean().item() if len(known) else self._untrained
+        return self._initial
 
     @hookimpl
     def after_step(self, step: Step, forward: Forward) -> None:
@@ -82,14 +84,14 @@ class LossThreshold:
 
     def _note(self, batch: Batch, loss: Tensor) -> None:
         inside = batch.index < len(self.loss_)  # rows of the labeled split, not such as were promoted into its stream
-        index, loss = batch.index[inside].to(loss.device), loss[inside.to(loss.device)]
-        last = last_of_each(index, len(self.loss_))
-        self.loss_[index[last]] = loss[last].to(self.loss_)
+        self.loss_.write(batch.index.clamp(max=len(self.loss_) - 1), loss, inside)
+        self._initial = None
 
     def state_dict(self) -> dict[str, Any]:
         """Each labeled image's last loss, -1 where none is known."""
-        return {"loss": self.loss_}
+        return {"loss": self.loss_.values}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """What `state_dict` answered."""
-        self.loss_.copy_(torch.as_tensor(state["loss"]))
+        self.loss_.load(state["loss"])
+        self._initial = None

@@ -1,6 +1,6 @@
 """A threshold relative to labeled images: what counts as sure is what the teacher is sure of there."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import torch
@@ -9,6 +9,8 @@ from torch import Tensor
 
 from sslkit import Forward, Targets, hookimpl
 from sslkit.errors import RecipeError
+
+from ..probabilities import kept_only
 
 
 def relative_threshold(labeled: Tensor, share: float) -> Tensor:
@@ -49,5 +51,4 @@ class RelativeConfidence:
                 'on = "labeled"'
             )
         threshold = relative_threshold(torch.cat([forward(view).logits.softmax(1) for view in on]), self.share)
-        kept = (targets.confidence >= threshold).to(targets.weight.dtype)
-        return replace(targets, weight=targets.weight * kept)
+        return kept_only(targets, targets.confidence >= threshold)

@@ -10,7 +10,10 @@ from torch import Tensor, nn
 from sslkit import Batch, Facts, Forward, Step, Targets, hookimpl
 from sslkit.errors import RecipeError
 
-from ..memory import last_of_each, moved
+from ..memory import Rows, moved
+from ..room import require_room
+
+NAME = "[[labeler]] temporal_ensemble"
 
 
 def unbiased(memory: Tensor) -> Tensor:
@@ -39,6 +42,8 @@ class TemporalEnsemble:
 
     timing: ClassVar = "step"
     "A trait: it learns of an image when it is trained on."
+    remembers: ClassVar = ("answers",)
+    "A trait: rows of its views may not be mixed."
     about: ClassVar = ("student",)
     "A trait: the averages are of this student's answers."
     decay: Annotated[float, Interval(ge=0, lt=1)] = 0.6
@@ -49,10 +54,12 @@ class TemporalEnsemble:
         """A row of zeros for each unlabeled image."""
         if "unlabeled" not in facts.sizes:
             raise RecipeError(
-                "[[labeler]] temporal_ensemble: keeps a row for each unlabeled image, but the data has no unlabeled "
+                f"{NAME}: keeps a row for each unlabeled image, but the data has no unlabeled "
                 "split whose size is known. Give [data] unlabeled images, or take another labeler (`soft_labels`)"
             )
-        self.memory_ = torch.zeros(facts.sizes["unlabeled"], len(facts.classes), device=facts.device)
+        images, classes = facts.sizes["unlabeled"], len(facts.classes)
+        require_room(NAME, "the averages", images, classes, facts.device, "take fewer unlabeled images", copies=1)
+        self.memory_ = Rows(images, classes, device=facts.device)
 
     @hookimpl
     def make_teacher(self, student: nn.Module) -> nn.Module:
@@ -64,10 +71,10 @@ class TemporalEnsemble:
         """The averages of the batch's images; weight 0 for images that were never seen."""
         if batch.stream != "unlabeled":
             raise RecipeError(
-                f"[[labeler]] temporal_ensemble: remembers unlabeled images, but the {batch.stream} stream is to be "
+                f"{NAME}: remembers unlabeled images, but the {batch.stream} stream is to be "
                 'labeled. Set `label_streams = ["unlabeled"]`'
             )
-        memory = self.memory_[batch.index.to(self.memory_.device)]
+        memory = self.memory_.read(batch.index)
         targets = Targets.of(batch.index, unbiased(memory))
         return replace(targets, weight=memory.any(1).to(targets.weight.dtype))
 
@@ -80,19 +87,16 @@ class TemporalEnsemble:
             return
         if mixed := [view.name for view in views if view.targets is not None]:
             raise RecipeError(
-                f"[[labeler]] temporal_ensemble: the view `{mixed[0]}` is mixed with other images before the student "
+                f"{NAME}: the view `{mixed[0]}` is mixed with other images before the student "
                 "sees it, so its answers are of no image alone. Leave it out of the mixing plugin's `on`"
             )
         probs = torch.stack([forward(view).logits.detach().softmax(1) for view in views]).mean(0)
-        index = batch.index.to(self.memory_.device)
-        last = last_of_each(index, len(self.memory_))
-        rows = index[last]
-        self.memory_[rows] = moved(self.memory_[rows], probs[last], self.decay)
+        self.memory_.write(batch.index, moved(self.memory_.read(batch.index), probs, self.decay))
 
     def state_dict(self) -> dict[str, Tensor]:
         """The averages as they are held."""
-        return {"memory": self.memory_}
+        return {"memory": self.memory_.values}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """What `state_dict` answered."""
-        self.memory_.copy_(state["memory"])
+        self.memory_.load(state["memory"])

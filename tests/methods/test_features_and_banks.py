@@ -92,9 +92,9 @@ def test_simmatch_is_the_papers_formulas():
             bank[image] = normalize(0.7 * before[image] + 0.3 * new, dim=0) if was[image] else new
             known[image], label[image] = True, step.labeled.truth[row]
     plugin = bench.plugin("instance_similarity")
-    torch.testing.assert_close(plugin.bank_, bank)
-    torch.testing.assert_close(plugin.bank_.norm(dim=1), torch.ones(10))  # over features, not over images
-    assert torch.equal(plugin.label_, label)
+    torch.testing.assert_close(plugin.bank_.values, bank)
+    torch.testing.assert_close(plugin.bank_.values.norm(dim=1), torch.ones(10))  # over features, not over images
+    assert torch.equal(plugin.label_.values, label)
 
 
 def test_crmatch_is_the_papers_formulas():

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sslkit import Batch, Facts, Targets
 from sslkit.errors import RecipeError
-from sslkit_plugins.labeler.curriculum_threshold import CurriculumThreshold, learning_status, mapped
+from sslkit_plugins.labeler.curriculum_threshold import CurriculumThreshold, class_counts, learning_status, mapped
 
 
 def facts(unlabeled: int = 6, classes: int = 3) -> Facts:
@@ -39,14 +39,16 @@ def targets(index: list[int], rows: list[tuple[int, float]], classes: int = 3) -
 
 def test_status_by_hand() -> None:
     label = torch.tensor([0, 0, 0, 1, -1, -1, -1, -1], dtype=torch.int16)
-    torch.testing.assert_close(learning_status(label, 3), torch.tensor([3 / 4, 1 / 4, 0]))  # four are unset
-    torch.testing.assert_close(learning_status(label, 3, warmup=False), torch.tensor([1, 1 / 3, 0]))
-    torch.testing.assert_close(learning_status(label[:5], 3), torch.tensor([1, 1 / 3, 0]))  # one is
+    torch.testing.assert_close(
+        learning_status(class_counts(label, 3)), torch.tensor([3 / 4, 1 / 4, 0])
+    )  # four are unset
+    torch.testing.assert_close(learning_status(class_counts(label, 3), warmup=False), torch.tensor([1, 1 / 3, 0]))
+    torch.testing.assert_close(learning_status(class_counts(label[:5], 3)), torch.tensor([1, 1 / 3, 0]))  # one is
 
 
 @pytest.mark.parametrize("warmup", [True, False])
 def test_nothing_learned_is_status_0(warmup: bool) -> None:
-    assert learning_status(torch.full((4,), -1), 3, warmup).tolist() == [0, 0, 0]
+    assert learning_status(class_counts(torch.full((4,), -1), 3), warmup).tolist() == [0, 0, 0]
 
 
 def test_mappings_by_hand() -> None:
@@ -69,9 +71,9 @@ def test_mappings_grow_from_0_to_1_in_their_order(values: list[float]) -> None:
 @given(st.lists(st.integers(-1, 4), min_size=1, max_size=30), st.booleans())
 def test_a_status_is_a_share_and_knows_no_order(labels: list[int], warmup: bool) -> None:
     label = torch.tensor(labels)
-    status = learning_status(label, 5, warmup)
+    status = learning_status(class_counts(label, 5), warmup)
     assert bool(((status >= 0) & (status <= 1)).all())
-    assert torch.equal(learning_status(label.flip(0), 5, warmup), status)
+    assert torch.equal(learning_status(class_counts(label.flip(0), 5), warmup), status)
 
 
 # The plugin -----------------------------------------------------------------------------------------------------------
@@ -83,15 +85,15 @@ def test_thresholds_evolve_by_hand() -> None:
     # Nothing is noted: every threshold is 0 and everything passes. 0 and 1 are confident of class 0, 2 of class 1.
     made = plugin.refine(targets([0, 1, 2, 3], [(0, 0.95), (0, 0.9), (1, 0.99), (2, 0.4)]), batch([0, 1, 2, 3]))
     assert made.weight.tolist() == [1, 1, 1, 1]
-    assert plugin.label_.tolist() == [0, 0, 1, -1, -1, -1]
+    assert plugin.label_.values.tolist() == [0, 0, 1, -1, -1, -1]
     torch.testing.assert_close(plugin.status(), torch.tensor([2 / 3, 1 / 3, 0]))  # three are unset
     # Thresholds 0.9 * (1/2, 1/5, 0) = (0.45, 0.18, 0): 0.44 of class 0 fails, 0.4 of class 1 passes.
     made = plugin.refine(targets([3, 4, 5], [(0, 0.44), (0, 0.46), (1, 0.4)]), batch([3, 4, 5]))
     assert made.weight.tolist() == [0, 1, 1]
-    assert plugin.label_.tolist() == [0, 0, 1, -1, -1, -1]  # none was confident
+    assert plugin.label_.values.tolist() == [0, 0, 1, -1, -1, -1]  # none was confident
     # An image changes its class, two more are noted.
     plugin.refine(targets([0, 3, 4], [(2, 0.97), (1, 0.93), (1, 0.92)]), batch([0, 3, 4]))
-    assert plugin.label_.tolist() == [2, 0, 1, 1, 1, -1]
+    assert plugin.label_.values.tolist() == [2, 0, 1, 1, 1, -1]
     torch.testing.assert_close(plugin.status(), torch.tensor([1 / 3, 1, 1 / 3]))
     # Thresholds 0.9 * (1/5, 1, 1/5).
     made = plugin.refine(targets([5, 5, 5], [(1, 0.89), (0, 0.4), (2, 0.4)]), batch([5, 5, 5]))
@@ -101,7 +103,7 @@ def test_thresholds_evolve_by_hand() -> None:
 def test_of_an_image_drawn_twice_the_last_confident_row_counts() -> None:
     plugin = fresh()
     plugin.refine(targets([4, 2, 4, 4], [(0, 0.99), (1, 0.99), (2, 0.98), (1, 0.5)]), batch([4, 2, 4, 4]))
-    assert plugin.label_.tolist() == [-1, -1, 1, -1, 2, -1]
+    assert plugin.label_.values.tolist() == [-1, -1, 1, -1, 2, -1]
 
 
 def test_earlier_filters_are_multiplied() -> None:
@@ -115,15 +117,33 @@ def test_labeled_images_are_filtered_and_not_counted() -> None:
     plugin.refine(targets([0, 1, 2], [(0, 0.95)] * 3), batch([0, 1, 2]))
     made = plugin.refine(targets([3, 4], [(0, 0.8), (1, 0.95)]), batch([3, 4], "labeled"))
     assert made.weight.tolist() == [0, 1]
-    assert plugin.label_.tolist() == [0, 0, 0, -1, -1, -1]
+    assert plugin.label_.values.tolist() == [0, 0, 0, -1, -1, -1]
 
 
 def test_a_whole_pool_is_a_big_batch() -> None:
     plugin = fresh(unlabeled=2)
     plugin.refine(targets([0, 1], [(0, 0.99), (1, 0.5)]), None)
-    assert plugin.label_.tolist() == [0, -1]
+    assert plugin.label_.values.tolist() == [0, -1]
     with pytest.raises(RecipeError, match="3 labels of a pool of 2"):
         plugin.refine(targets([0, 1, 2], [(0, 0.99)] * 3), None)
+
+
+def test_a_first_pool_is_filtered_by_what_it_says_itself() -> None:
+    """Three are confident of class 0 and one of class 1, two of none: thresholds 0.9 * (1, 1/5, 0)."""
+    plugin = fresh(threshold=0.9)
+    given_ = targets([0, 1, 2, 3, 4, 5], [(0, 0.95), (0, 0.92), (0, 0.9), (1, 0.99), (0, 0.89), (1, 0.4)])
+    assert plugin.refine(given_, None).weight.tolist() == [1, 1, 1, 1, 0, 1]
+
+
+@settings(deadline=None)
+@given(st.integers(0, 999), st.integers(1, 5))
+def test_counts_are_those_of_the_pool_whatever_is_drawn_twice(seed: int, steps: int) -> None:
+    plugin, generator = fresh(threshold=0.5), torch.Generator().manual_seed(seed)
+    for _ in range(steps):
+        index = torch.randint(6, (8,), generator=generator)
+        probs = (2 * torch.randn(8, 3, generator=generator)).softmax(1)
+        plugin.refine(Targets.of(index, probs), batch(index.tolist()))
+        assert torch.equal(plugin.status(), learning_status(class_counts(plugin.label_.values, 3)))
 
 
 def test_no_unlabeled_images() -> None:
@@ -134,8 +154,8 @@ def test_no_unlabeled_images() -> None:
 
 
 def test_two_bytes_for_each_image() -> None:
-    assert fresh().label_.dtype == torch.int16
-    assert fresh(classes=40_000).label_.dtype == torch.int32
+    assert fresh().label_.values.dtype == torch.int16
+    assert fresh(classes=40_000).label_.values.dtype == torch.int32
 
 
 def test_state_goes_on_where_it_was() -> None:
@@ -144,9 +164,9 @@ def test_state_goes_on_where_it_was() -> None:
     other.load_state_dict(one.state_dict())
     again = targets([3, 4], [(0, 0.9), (1, 0.1)])
     assert torch.equal(other.refine(again, batch([3, 4])).weight, one.refine(again, batch([3, 4])).weight)
-    assert torch.equal(other.label_, one.label_)
+    assert torch.equal(other.label_.values, one.label_.values)
     other.begin(facts())
-    assert bool((other.label_ == -1).all())
+    assert bool((other.label_.values == -1).all())
 
 
 @settings(deadline=None)

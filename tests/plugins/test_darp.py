@@ -6,6 +6,7 @@ from torch import Tensor
 
 from sslkit import Batch, Facts, Progress, Targets, View
 from sslkit.errors import RecipeError
+from sslkit_plugins import room
 from sslkit_plugins.labeler import darp
 from sslkit_plugins.labeler.darp import DARP, match_counts, shifted, solve_shift
 
@@ -88,7 +89,7 @@ def test_sure_and_impossible_rows_end_in_numbers() -> None:
 def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     probs, wanted = random_probs(50, 4, 3), torch.tensor([20.0, 15, 10, 5])
     whole = match_counts(probs, wanted, 50)
-    monkeypatch.setattr(darp, "CHUNK", 7)
+    monkeypatch.setattr(darp, "CHUNK", 28)  # seven rows of four classes
     torch.testing.assert_close(match_counts(probs, wanted, 50), whole, rtol=1e-7, atol=1e-9)
 
 
@@ -106,7 +107,7 @@ def test_it_remembers_from_the_beginning_and_refines_from_its_start_on() -> None
     probs = random_probs(8, 3, 0).float()
     assert torch.equal(refined(plugin, [0, 1, 2, 3], probs[:4], 4).probs, probs[:4])
     assert torch.equal(refined(plugin, [4, 5, 6, 7, 7], probs[[4, 5, 6, 0, 7]], 4).probs[4], probs[7])
-    assert torch.equal(plugin.memory_, probs) and plugin.memory_.element_size() == 4  # of twice the last
+    assert torch.equal(plugin.memory_.values, probs) and plugin.memory_.values.element_size() == 4  # of twice the last
     assert torch.equal(refined(plugin, [0, 1], probs[:2], 5).probs, probs[:2])  # begun, but solved at even steps
     made = refined(plugin, [0, 1], probs[:2], 6)
     whole = match_counts(probs, torch.tensor([6.0, 3, 1]), 50)
@@ -157,6 +158,20 @@ def test_what_does_not_fit_is_said() -> None:
         RecipeError, match="`shares` has 2 numbers that sum to 3; it takes one for each of the 3 classes"
     ):
         DARP(shares=[1.0, 2.0]).begin(facts())
+
+
+def test_rows_of_zeros_are_no_images() -> None:
+    probs, wanted = random_probs(6, 3, 1), torch.tensor([3.0, 2, 1])
+    some = torch.zeros(9, 3).double().index_copy(0, torch.tensor([0, 2, 3, 5, 6, 8]), probs)
+    shift = solve_shift(some, wanted, torch.zeros(3), 30)
+    torch.testing.assert_close(shift, solve_shift(probs, wanted, torch.zeros(3), 30))
+
+
+def test_a_pool_that_memory_cannot_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "memory_of", lambda device: 10**6)
+    with pytest.raises(RecipeError, match=r"darp: the pool's probabilities of 100,000 x 3 takes 1\.2 MB, and cpu has"):
+        DARP().begin(facts(unlabeled=100_000))
+    DARP().begin(facts(unlabeled=80_000))
 
 
 def test_shifts_carry_no_gradient() -> None:

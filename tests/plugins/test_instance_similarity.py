@@ -104,12 +104,12 @@ def test_the_bank_holds_the_labeled_images_by_position_and_class() -> None:
     plugin = begun()
     done = drive(plugin, 4)
     labeled = [forward.views["labeled"] for _, forward, *_ in done]
-    torch.testing.assert_close(plugin.bank_[2], labeled[2][0])  # seen once: as it was
-    torch.testing.assert_close(plugin.bank_[:1], moved_rows(labeled[0][:1], labeled[2][1:], 0.7))
+    torch.testing.assert_close(plugin.bank_.values[2], labeled[2][0])  # seen once: as it was
+    torch.testing.assert_close(plugin.bank_.values[:1], moved_rows(labeled[0][:1], labeled[2][1:], 0.7))
     # Image 3 came twice in one batch, and the last counts; then once more.
-    torch.testing.assert_close(plugin.bank_[3:], moved_rows(labeled[1][1:], labeled[3][:1], 0.7))
-    assert plugin.label_.tolist() == [2, 0, 0, 1]
-    torch.testing.assert_close(plugin.bank_.norm(dim=1), torch.ones(4))
+    torch.testing.assert_close(plugin.bank_.values[3:], moved_rows(labeled[1][1:], labeled[3][:1], 0.7))
+    assert plugin.label_.values.tolist() == [2, 0, 0, 1]
+    torch.testing.assert_close(plugin.bank_.values.norm(dim=1), torch.ones(4))
 
 
 def test_nothing_is_done_before_every_labeled_image_is_in_the_bank() -> None:
@@ -121,7 +121,7 @@ def test_nothing_is_done_before_every_labeled_image_is_in_the_bank() -> None:
 def test_labels_and_likenesses_correct_one_another() -> None:
     plugin = begun(weight=0.5)
     drive(plugin, 3)
-    bank, label = plugin.bank_.clone(), plugin.label_.clone()
+    bank, label = plugin.bank_.values.clone(), plugin.label_.values.clone()
     ((made, forward, targets, terms),) = drive(plugin, 1, first=3)
     probs, likeness = given_of(made).probs, similarity(forward.views["weak"], bank, 0.1)
     torch.testing.assert_close(targets.probs, aggregated(likeness, probs, label, 0.9))
@@ -145,7 +145,7 @@ def test_the_loss_moves_the_student_alone() -> None:
     term.value.backward()  # type: ignore[no-untyped-call]
     plugin.after_step(made)
     assert views["strong"].grad is not None and views["weak"].grad is None and views["labeled"].grad is None
-    assert not targets.probs.requires_grad and not plugin.bank_.requires_grad
+    assert not targets.probs.requires_grad and not plugin.bank_.values.requires_grad
 
 
 def test_further_views_of_the_stream_learn_too() -> None:
@@ -171,7 +171,7 @@ def test_images_promoted_into_the_labeled_stream_find_room() -> None:
     """The stream may be longer than the labeled set was: the bank grows as they come, and waits until it is full again."""
     plugin = begun(labeled=1)
     done = drive(plugin, 5)
-    assert plugin.bank_.shape == (4, 5) and plugin.label_.tolist() == [2, 0, 0, 1]
+    assert plugin.bank_.values.shape == (4, 5) and plugin.label_.values.tolist() == [2, 0, 0, 1]
     assert [bool(terms) for *_, terms in done] == [False, True, False, True, True]
 
 
@@ -191,8 +191,7 @@ def test_a_saved_bank_goes_on_to_the_same_bits(labeled: int, stop: int) -> None:
         assert torch.equal(one.probs, two.probs)
         assert [t.value.item() for t in terms] == [t.value.item() for t in others]
     assert all(
-        torch.equal(a, b)
-        for a, b in zip(plugin.state_dict().values(), other.state_dict().values(), strict=True)
+        torch.equal(a, b) for a, b in zip(plugin.state_dict().values(), other.state_dict().values(), strict=True)
     )
 
 
@@ -200,7 +199,7 @@ def test_another_student_begins_with_an_empty_bank() -> None:
     plugin = begun()
     drive(plugin, 4)
     plugin.begin(facts(4))
-    assert not plugin.seen_.any() and not plugin.bank_.any() and plugin.about == ("student",)
+    assert not plugin.seen_.values.any() and not plugin.bank_.values.any() and plugin.about == ("student",)
 
 
 def test_the_labeled_streams_own_targets_are_left_alone() -> None:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from sslkit import Batch, Outputs, Targets, View
 from sslkit.errors import RecipeError
 from sslkit_plugins.labeler.averaged_student import AveragedStudent
-from sslkit_plugins.labeler.confidence import Confidence, confident
+from sslkit_plugins.labeler.confidence import Confidence
 from sslkit_plugins.labeler.current_student import CurrentStudent
 from sslkit_plugins.labeler.hard_labels import HardLabels, harden
 from sslkit_plugins.labeler.previous_student import PreviousStudent
@@ -142,7 +142,8 @@ def test_sharpening_is_a_temperature_on_logits(probs: Tensor, temperature: float
 
 
 def test_confidence_by_hand() -> None:
-    assert confident(torch.tensor([0.94, 0.95, 0.96]), 0.95).tolist() == [0, 1, 1]
+    edges = torch.tensor([[0.94, 0.06], [0.95, 0.05], [0.96, 0.04]])
+    assert Confidence().refine(targets(edges.tolist())).weight.tolist() == [0, 1, 1]
     made = Confidence(threshold=0.6).refine(targets([[0.6, 0.4], [0.41, 0.59], [0.0, 1.0]]))
     assert made.weight.tolist() == [1, 0, 1]
     assert made.kept.tolist() == [True, False, True]

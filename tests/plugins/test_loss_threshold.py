@@ -46,14 +46,14 @@ def test_rho_by_hand() -> None:
 
 def test_rho_is_cut_every_so_many_steps() -> None:
     plugin = fresh(every=10, gamma=2.0, factor=1.0, floor=0.3)
-    plugin.loss_ = torch.tensor([1.0, 2.0, -1.0, -1.0])  # two are known
+    plugin.loss_.load(torch.tensor([1.0, 2.0, -1.0, -1.0]))  # two are known
     rho = [plugin.rho(Progress(0, step=at, steps=100)) for at in (0, 9, 10, 19, 20, 30)]
     assert rho == pytest.approx([1.5, 1.5, 0.75, 0.75, 0.375, 0.3])
 
 
 def test_a_loss_is_a_confidence() -> None:
     plugin = fresh(factor=1.0)
-    plugin.loss_ = torch.full((4,), -math.log(0.6))
+    plugin.loss_.load(torch.full((4,), -math.log(0.6)))
     given_ = Targets.of(torch.arange(3), torch.tensor([[0.61, 0.39, 0.0], [0.59, 0.21, 0.2], [0.0, 0.0, 1.0]]))
     given_.weight = torch.tensor([1.0, 1.0, 0.5])
     made = plugin.refine(given_, Progress(0))
@@ -76,20 +76,20 @@ def test_the_labeled_images_last_losses_are_noted() -> None:
     plugin = fresh()
     plugin.after_step(step([0, 2, 1], [0, 1, 2]), forward)
     expected = losses([0, 1, 2])
-    torch.testing.assert_close(plugin.loss_, torch.tensor([expected[0], expected[2], expected[1], -1.0]))
+    torch.testing.assert_close(plugin.loss_.values, torch.tensor([expected[0], expected[2], expected[1], -1.0]))
     assert plugin.initial == pytest.approx(expected.mean().item())
     plugin.after_step(step([3, 3, 0], [2, 2, 2]), forward)  # 3 twice: the last row counts
     later = losses([2, 2, 2])
     expected = torch.tensor([later[2], expected[2], expected[1], later[1]])
-    torch.testing.assert_close(plugin.loss_, expected)
+    torch.testing.assert_close(plugin.loss_.values, expected)
     assert plugin.initial == pytest.approx(expected.mean().item())
-    assert not plugin.loss_.requires_grad
+    assert not plugin.loss_.values.requires_grad
 
 
 def test_nothing_is_measured_once_labels_are_made() -> None:
     plugin = fresh()
     plugin.after_step(step([0, 1, 2], [0, 1, 2], labels=True), forward)
-    assert plugin.loss_.tolist() == [-1] * 4
+    assert plugin.loss_.values.tolist() == [-1] * 4
     assert plugin.initial == pytest.approx(math.log(3))
     uniform = Targets.of(torch.arange(1), torch.full((1, 3), 1 / 3))
     assert plugin.refine(uniform, Progress(0)).weight.tolist() == [1]  # an untrained student's labels all pass
@@ -99,7 +99,7 @@ def test_rows_that_were_promoted_into_the_stream_are_no_labeled_images() -> None
     plugin = fresh()
     plugin.after_step(step([0, 7, 1], [0, 1, 2]), forward)
     expected = losses([0, 1, 2])
-    torch.testing.assert_close(plugin.loss_, torch.tensor([expected[0], expected[2], -1.0, -1.0]))
+    torch.testing.assert_close(plugin.loss_.values, torch.tensor([expected[0], expected[2], -1.0, -1.0]))
 
 
 def test_a_labeled_views_own_targets_are_what_was_learned() -> None:
@@ -107,7 +107,7 @@ def test_a_labeled_views_own_targets_are_what_was_learned() -> None:
     mixed = Targets.of(torch.arange(3), torch.full((3, 3), 1 / 3))
     view = replace(given_.labeled.views["labeled"], targets=mixed)
     plugin.after_step(given_.with_views(view), forward)
-    torch.testing.assert_close(plugin.loss_[:3], -LOGITS.log_softmax(1).mean(1))
+    torch.testing.assert_close(plugin.loss_.values[:3], -LOGITS.log_softmax(1).mean(1))
 
 
 def test_state_goes_on_where_it_was() -> None:
@@ -117,3 +117,16 @@ def test_state_goes_on_where_it_was() -> None:
     assert other.initial == one.initial
     other.begin(FACTS)
     assert other.initial == pytest.approx(math.log(3))
+
+
+def test_rho_is_computed_once_and_again_where_losses_change() -> None:
+    plugin, uniform = fresh(), Targets.of(torch.arange(1), torch.full((1, 3), 1 / 3))
+    plugin.after_step(step([0, 2, 1], [0, 1, 2]), forward)
+    first = plugin.initial
+    plugin.loss_.values.fill_(9)  # behind its back
+    plugin.refine(uniform, Progress(0, step=1))
+    assert plugin.initial == first
+    plugin.load_state_dict(plugin.state_dict())
+    assert plugin.initial == 9
+    plugin.after_step(step([0, 2, 1], [0, 1, 2]), forward)
+    assert plugin.initial < 9

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from sslkit import Batch, Facts, Outputs, Progress, Step, Targets, View
 from sslkit.errors import RecipeError
+from sslkit_plugins import room
 from sslkit_plugins.labeler.temporal_ensemble import TemporalEnsemble, unbiased
 
 FACTS = Facts(("a", "b", "c"), (1, 1, 1), {"labeled": 3, "unlabeled": 5}, {}, 4, 3, torch.device("cpu"))
@@ -65,14 +66,14 @@ def test_averages_by_hand() -> None:
         targets = plugin.label(batch(2), ("weak",))
         torch.testing.assert_close(targets.probs[0].double(), memory / (1 - 0.6**count), atol=1e-6, rtol=0)
         assert torch.equal(targets.raw, targets.probs)
-    assert plugin.memory_.any(1).tolist() == [True, True, True, False, False]
+    assert plugin.memory_.values.any(1).tolist() == [True, True, True, False, False]
 
 
 def test_of_an_image_drawn_twice_the_last_answer_counts_once() -> None:
     probs = random_probs(3, 1)
     plugin = begun()
     remember(plugin, (4, 2, 4), probs)
-    torch.testing.assert_close(plugin.memory_.sum(1), torch.tensor([0, 0, 0.4, 0, 0.4]))
+    torch.testing.assert_close(plugin.memory_.values.sum(1), torch.tensor([0, 0, 0.4, 0, 0.4]))
     torch.testing.assert_close(plugin.label(batch(4), ("weak",)).probs[0], probs[2])
 
 
@@ -85,7 +86,7 @@ def test_several_views_are_averaged() -> None:
 def test_nothing_carries_a_gradient_and_labels_need_no_forward_pass() -> None:
     plugin = begun()
     remember(plugin, (0, 1), random_probs(2, 0))
-    assert not plugin.memory_.requires_grad and not plugin.label(batch(0), ("weak",)).probs.requires_grad
+    assert not plugin.memory_.values.requires_grad and not plugin.label(batch(0), ("weak",)).probs.requires_grad
     assert plugin.make_teacher(student := torch.nn.Linear(1, 1)) is student
 
 
@@ -100,7 +101,7 @@ def test_state_goes_on_where_it_was() -> None:
     other.load_state_dict({name: tensor.clone() for name, tensor in plugin.state_dict().items()})
     for one in (plugin, other):
         remember(one, (1, 2), random_probs(2, 1))
-    assert torch.equal(plugin.memory_, other.memory_)
+    assert torch.equal(plugin.memory_.values, other.memory_.values)
 
 
 def test_what_it_refuses() -> None:
@@ -118,12 +119,18 @@ def test_what_it_refuses() -> None:
         plugin.after_step(step, lambda view, model=None: Outputs(view), ("weak",))
 
 
+def test_a_pool_that_memory_cannot_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "memory_of", lambda device: 10**6)
+    with pytest.raises(RecipeError, match=r"temporal_ensemble: the averages of 100,000 x 3 takes 1\.2 MB, and cpu has"):
+        begun(facts=replace(FACTS, sizes={"unlabeled": 100_000}))
+
+
 def test_a_step_without_its_view_is_passed_over() -> None:
     plugin = begun()
     for unlabeled in (None, batch(0, views=("other",))):
         plugin.label(batch(0), ("weak",))
         plugin.after_step(Step(batch(0, stream="labeled"), unlabeled, Progress(0)), None, ("weak",))  # type: ignore[arg-type]
-    assert not plugin.memory_.any()
+    assert not plugin.memory_.values.any()
 
 
 @given(st.integers(1, 6), st.floats(0, 0.999), st.integers(0, 999))
@@ -135,7 +142,7 @@ def test_averages_stay_probabilities_whatever_the_order(steps: int, decay: float
         remember(plugin, index, probs)
         remember(flipped, (1, 3, 0), probs[order])
     targets = plugin.label(batch(*index), ("weak",))
-    assert bool((targets.probs >= 0).all()) and torch.equal(plugin.memory_, flipped.memory_)
+    assert bool((targets.probs >= 0).all()) and torch.equal(plugin.memory_.values, flipped.memory_.values)
     torch.testing.assert_close(targets.probs.sum(1), torch.ones(3), atol=1e-5, rtol=0)
 
 
