@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sslkit import Forward, LossTerm, Step, global_mean, hookimpl
-from sslkit.errors import RecipeError
 
 from ..heads import embeddings, feature_width
+from ..views import batch_of_views
 
 NAME = "[[loss]] feature_distance"
 
@@ -49,11 +49,7 @@ class FeatureDistance:
     @hookimpl
     def loss(self, step: Step, forward: Forward, on: tuple[str, ...]) -> LossTerm:
         """One term over all rows."""
-        if len(on) != 2 or step.batch_of(on[0]) is not step.batch_of(on[1]):
-            raise RecipeError(
-                f"{NAME}: `on` names {', '.join(on)}; it compares two views of the same images, "
-                'such as on = ["strong", "weak"]'
-            )
-        weight = step.batch_of(on[0]).targets_of(on[0]).weight
+        takes = 'it compares two views of the same images, such as on = ["strong", "weak"]'
+        weight = batch_of_views(NAME, step, on, takes, exactly=2).targets_of(on[0]).weight
         one, other = (embeddings(forward(view), self.head, NAME) for view in on)
         return LossTerm(global_mean(closeness(one, other, weight)), self.weight)

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sslkit import Facts, Forward, LossTerm, Step, global_mean, hookimpl
-from sslkit.errors import RecipeError
 
 from ..heads import Projection, embeddings, feature_width
 from ..room import require_room
+from ..views import batch_of_views
 
 NAME = "[[loss]] graph_contrast"
 
@@ -70,11 +70,8 @@ class GraphContrast:
     @hookimpl
     def loss(self, step: Step, forward: Forward, on: tuple[str, ...]) -> LossTerm:
         """One term over all rows."""
-        if len(on) != 2 or step.batch_of(on[0]) is not step.batch_of(on[1]):
-            raise RecipeError(
-                f"{NAME}: `on` names {', '.join(on)}; it compares two views of the same images, "
-                'such as on = ["strong_a", "strong_b"]'
-            )
-        graph = label_graph(step.batch_of(on[0]).targets_of(on[0]).probs, self.threshold)
+        takes = 'it compares two views of the same images, such as on = ["strong_a", "strong_b"]'
+        targets = batch_of_views(NAME, step, on, takes, exactly=2).targets_of(on[0])
+        graph = label_graph(targets.probs, self.threshold)
         one, other = (embeddings(forward(view), self.head, NAME) for view in on)
         return LossTerm(global_mean(contrast(one, other, graph, self.temperature)), self.weight)

@@ -7,9 +7,9 @@ import torch
 from annotated_types import Interval
 
 from sslkit import Forward, LossTerm, Step, global_mean, hookimpl
-from sslkit.errors import RecipeError
 
 from ..probabilities import divergence, sharpen
+from ..views import batch_of_views
 
 
 @dataclass(eq=False, kw_only=True)
@@ -31,12 +31,8 @@ class ViewDivergence:
     def loss(self, step: Step, forward: Forward, on: tuple[str, ...]) -> LossTerm:
         """One term over all views but the first."""
         first, *others = on
-        batch = step.batch_of(first)
-        if not others or any(step.batch_of(view) is not batch for view in others):
-            raise RecipeError(
-                f"[[loss]] view_divergence: `on` names {', '.join(on)}; it takes two views or more of one stream, the "
-                "first of which teaches the others"
-            )
+        takes = "it takes two views or more of one stream, the first of which teaches the others"
+        batch = batch_of_views("[[loss]] view_divergence", step, on, takes)
         probs = forward(first).logits.detach().softmax(1)
         probs = sharpen(probs, self.temperature) if self.temperature != 1 else probs
         weight = batch.targets_of(first).weight if self.masked else probs.new_ones(len(probs))
