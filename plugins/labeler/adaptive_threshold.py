@@ -25,10 +25,10 @@ def class_thresholds(level: Tensor, marginal: Tensor, low: float = 0.0, high: fl
 class AdaptiveThreshold:
     """Filter by a threshold for each class that follows the teacher's own confidence.
 
-    FreeMatch (Wang et al. 2023, arXiv 2205.07246, eq. 5-8): moving averages of the batches' mean confidence, tau, and of
-    their mean prediction, p~, both starting at 1 / K and taking in a step's own batch first; a row of class c is kept
-    where its confidence reaches tau * p~(c) / max p~ (Algorithm 1; eq. 8 has > for >=). A whole pool has its own means. Labels of labeled images are
-    filtered, but not counted.
+    FreeMatch (Wang et al. 2023, arXiv 2205.07246, eq. 5-8): moving averages of the batches' mean confidence, tau, and
+    of their mean prediction, p~, both starting at 1 / K and taking in a step's own batch first; a row of class c is
+    kept where its confidence reaches tau * p~(c) / max p~ (Algorithm 1; eq. 8 has > for >=). A whole pool has its own
+    means. Labels of labeled images are filtered, but not counted.
     """
 
     needs: ClassVar = ("confidence",)

@@ -46,10 +46,11 @@ def mapped(status: Tensor, mapping: Mapping) -> Tensor:
 class CurriculumThreshold:
     """Filter by a threshold for each class, which rises as the pool's images become confident members of that class.
 
-    FlexMatch (Zhang et al. 2021, arXiv 2110.08263, sec. 3): every image's last class with a confidence above `threshold`
-    is remembered; a row of a class that has n of the N images is kept above threshold * mapping(n / most). Thresholds
-    come from before the step, then its own confident images are noted (the official order); a whole pool is noted first.
-    Belongs before `hard_labels`. Labels of labeled images are filtered, but not counted. Raises `RecipeError` without unlabeled images.
+    FlexMatch (Zhang et al. 2021, arXiv 2110.08263, sec. 3): every image's last class with a confidence above
+    `threshold` is remembered; a row of a class that has n of the N images is kept above threshold * mapping(n / most).
+    Thresholds come from before the step, then its own confident images are noted (the official order); a whole pool is
+    noted first. Belongs before `hard_labels`. Labels of labeled images are filtered, but not counted. Raises
+    `RecipeError` without unlabeled images.
     """
 
     needs: ClassVar = ("confidence",)

@@ -99,8 +99,8 @@ class DARP:
 
     Kim et al. 2020 (DARP, arXiv 2007.08844), Algorithm 1. The last probabilities of every unlabeled image are
     remembered, 4 bytes for each image and class; every few steps a factor is found for each class, its price, with
-    which the pool's sums are those wanted, and each step's rows are refined by these factors. Belongs before the filters. A pool that is labeled as a whole is
-    refined at once.
+    which the pool's sums are those wanted, and each step's rows are refined by these factors. Belongs before the
+    filters. A pool that is labeled as a whole is refined at once.
 
     Raises `RecipeError` where there is no unlabeled split, or `shares` do not fit the classes.
     """

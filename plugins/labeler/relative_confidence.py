@@ -25,9 +25,9 @@ def relative_threshold(labeled: Tensor, share: float) -> Tensor:
 class RelativeConfidence:
     """Filter out pseudo-labels that are less sure than a share of the teacher's mean confidence in labeled images.
 
-    AdaMatch (Berthelot et al. 2022, arXiv 2106.04732): early on, or far from the labeled images, a fixed
-    threshold would let nothing through. `on` names the labeled views, weakly perturbed; their answers come from the same
-    pass that the losses use. Raises `RecipeError` where `on` names none, or where labels are made for a whole pool.
+    AdaMatch (Berthelot et al. 2022, arXiv 2106.04732): early on, or far from the labeled images, a fixed threshold
+    would let nothing through. `on` names the labeled views, weakly perturbed; their answers come from the same pass
+    that the losses use. Raises `RecipeError` where `on` names none, or where labels are made for a whole pool.
     """
 
     needs: ClassVar = ("confidence",)

@@ -30,11 +30,11 @@ def unbiased(memory: Tensor) -> Tensor:
 class TemporalEnsemble:
     """Teach each unlabeled image the moving average of the student's earlier answers to it.
 
-    Laine & Aila 2017 (arXiv 1610.02242), sec. 2.2: Z <- a Z + (1 - a) p whenever an image was trained on, targets Z / (1 - a^t). It makes
-    labels at each step without any forward pass: what the student answered to the view of `on` (the mean, of several),
-    for which a loss asks anyway, is remembered after the step. An image that was never seen has weight 0. The paper
-    moves all averages at an epoch's end; here each moves when its image was seen, so that nothing waits. It holds 4
-    bytes for each image and class.
+    Laine & Aila 2017 (arXiv 1610.02242), sec. 2.2: Z <- a Z + (1 - a) p whenever an image was trained on, targets Z /
+    (1 - a^t). It makes labels at each step without any forward pass: what the student answered to the view of `on` (the
+    mean, of several), for which a loss asks anyway, is remembered after the step. An image that was never seen has
+    weight 0. The paper moves all averages at an epoch's end; here each moves when its image was seen, so that nothing
+    waits. It holds 4 bytes for each image and class.
 
     Raises `RecipeError` where there is no unlabeled split, where the labeled stream is to be labeled, or where the view
     is mixed with others before the student sees it.
