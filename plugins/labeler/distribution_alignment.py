@@ -19,7 +19,8 @@ LEAST = 1e-30
 def aligned(probs: Tensor, target: Tensor, model: Tensor) -> Tensor:
     """Rows p * target / model, normalised: (N, K), (K,), (K,) -> (N, K), without a gradient.
 
-    Berthelot et al. 2020 (ReMixMatch), sec. 3.1. `target` and `model` need not sum to 1. A row all of whose classes have target 0 stays as it is.
+    Berthelot et al. 2020 (ReMixMatch), sec. 3.1. `target` and `model` need not sum to 1. A row all of whose classes
+    have target 0 stays as it is.
     """
     ratio = target.detach() / model.detach().clamp(min=LEAST)
     scaled = probs.detach() * ratio
@@ -61,8 +62,8 @@ class DistributionAlignment:
     about: ClassVar = ("student",)
     "A trait: the mean is of this student's predictions."
     target: Literal["uniform", "labeled", "predictions"] = "uniform"
-    """All classes alike, as the labels' classes are, or as the teacher predicts labeled images: the views of `on`, averaged as
-    unlabeled ones are."""
+    """All classes alike, as the labels' classes are, or as the teacher predicts labeled images: the views of `on`, averaged
+    as unlabeled ones are."""
     memory: Literal["average", "queue"] = "average"
     "An exponential moving average of the batches' means, or the mean of the last of them."
     decay: Annotated[float, Interval(ge=0, le=1)] = 0.999

@@ -33,11 +33,11 @@ def spread(confidence: Tensor) -> Tensor:
 class GaussianWeight:
     """Weigh pseudo-labels by a truncated Gaussian of their confidence, whose mean and variance are learned.
 
-    SoftMatch (Chen et al. 2023, arXiv 2301.10921, sec. 3.1): averages of the batches' mean confidence and of its unbiased
-    variance, which start at 1 / K and 1 and take in a step's own batch first. Nothing is thrown away. The paper weighs by
-    aligned probabilities (`distribution_alignment` before it) and teaches the label of raw ones (`hard_labels` after it,
-    `source = "raw"`). A whole pool is weighed by its own mean and variance. Labels of labeled images are weighed, but not
-    counted.
+    SoftMatch (Chen et al. 2023, arXiv 2301.10921, sec. 3.1): averages of the batches' mean confidence and of its
+    unbiased variance, which start at 1 / K and 1 and take in a step's own batch first. Nothing is thrown away. The
+    paper weighs by aligned probabilities (`distribution_alignment` before it) and teaches the label of raw ones
+    (`hard_labels` after it, `source = "raw"`). A whole pool is weighed by its own mean and variance. Labels of labeled
+    images are weighed, but not counted.
     """
 
     needs: ClassVar = ("confidence",)

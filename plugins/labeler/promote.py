@@ -47,8 +47,8 @@ class Promote:
 
     Wei et al. 2021 (CReST, arXiv 2102.09559), sec. 3.2: models that learned from few labels of a class find few of its
     images, but those rightly. Of each predicted class the share (N_rev / N_1)^(1/3) is added. Each generation begins
-    with the original labels again, so that what an earlier one was wrong about can be mended. A promoted
-    image stays in the pool too. Set `include_labeled = false` in [data], or images that are labeled are promoted as well.
+    with the original labels again, so that what an earlier one was wrong about can be mended. A promoted image stays in
+    the pool too. Set `include_labeled = false` in [data], or images that are labeled are promoted as well.
 
     Use it with `labels = "both"`: labels of the pool are for this plugin, those of steps for the student. Without a
     teacher of the pool, as in the first generation, it changes nothing.

@@ -16,7 +16,8 @@ Growth = Literal["linear", "exp", "log"]
 def annealed_threshold(fraction: float, growth: Growth, classes: int) -> float:
     """The threshold a (1 - 1/K) + 1/K at a fraction f of training: from 1/K at the start to 1 at the end.
 
-    Xie et al. 2019 (UDA, training signal annealing): a = f, exp(5 (f - 1)) or 1 - exp(-5 f), which begin and end within 0.007 of 0 and 1.
+    Xie et al. 2019 (UDA, training signal annealing): a = f, exp(5 (f - 1)) or 1 - exp(-5 f), which begin and end within
+    0.007 of 0 and 1.
     """
     share = {"linear": fraction, "exp": math.exp(5 * (fraction - 1)), "log": 1 - math.exp(-5 * fraction)}[growth]
     return share * (1 - 1 / classes) + 1 / classes
@@ -44,9 +45,10 @@ class AnnealedCrossEntropy:
     """Cross-entropy of labeled images, without those whose class the student gives more than a rising threshold.
 
     Xie et al. 2019 (UDA, arXiv 1904.12848), training signal annealing: with few labels and many unlabeled images, the
-    labels are learned by heart long before the rest; so each counts only while p(y) <= a (1 - 1/K) + 1/K. As in the paper the mean is over the rows that
-    count. This is the one loss here that divides by the rows kept: what it takes away are rows that are learned
-    already, where filters of pseudo-labels take away what cannot be trusted. Where no row counts it is 0.
+    labels are learned by heart long before the rest; so each counts only while p(y) <= a (1 - 1/K) + 1/K. As in the
+    paper the mean is over the rows that count. This is the one loss here that divides by the rows kept: what it takes
+    away are rows that are learned already, where filters of pseudo-labels take away what cannot be trusted. Where no
+    row counts it is 0.
     """
 
     weight: float = 1.0

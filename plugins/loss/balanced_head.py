@@ -41,7 +41,7 @@ def drawn(rates: Tensor, generator: torch.Generator) -> Tensor:
 
 @dataclass(eq=False, kw_only=True)
 class BalancedHead:
-    """A further head, trained on class-balanced draws of the base method's rows, that is evaluated instead of the classifier.
+    """A further head, trained on class-balanced draws of the base method's rows, that is evaluated in the classifier's place.
 
     Lee, Shin & Kim 2021 (ABC, arXiv 2110.10368), eq. 1 to 4: on labeled views CE * Bernoulli(N_min / N_y); on unlabeled
     views CE to the head's own soft answer to the first of them, where its top probability reaches the threshold, times

@@ -16,8 +16,9 @@ from ..probabilities import divergence, sharpen
 class Divergence:
     """KL divergence from a stream's targets to the student, KL(q || p), over all rows of the views of `on`.
 
-    Xie et al. 2019 (UDA, arXiv 1904.12848, eq. 1 and sec. 3.2, with sharpened targets); with the rows that a filter rejected, ReFixMatch
-    (Nguyen & Yang 2023, arXiv 2308.07509). It is the cross-entropy less the targets' entropy: same gradient, but zero where both agree.
+    Xie et al. 2019 (UDA, arXiv 1904.12848, eq. 1 and sec. 3.2, with sharpened targets); with the rows that a filter
+    rejected, ReFixMatch (Nguyen & Yang 2023, arXiv 2308.07509). It is the cross-entropy less the targets' entropy: same
+    gradient, but zero where both agree.
     """
 
     weight: float = 1.0

@@ -18,8 +18,8 @@ def entropy(logits: Tensor) -> Tensor:
 class Entropy:
     """The entropy (in nats) of the student's own answers, over all rows of the views of `on`; it needs no targets.
 
-    Grandvalet & Bengio 2005; beside virtual adversarial training, Miyato et al. 2018 (VAT + EntMin). By itself it makes a
-    student sure of its first guesses, so its weight is small.
+    Grandvalet & Bengio 2005; beside virtual adversarial training, Miyato et al. 2018 (VAT + EntMin). By itself it makes
+    a student sure of its first guesses, so its weight is small.
     """
 
     weight: float = 1.0

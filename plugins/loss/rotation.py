@@ -35,10 +35,11 @@ def turned(images: Tensor, turns: Tensor) -> Tensor:
 class Rotation:
     """Turn the images of `on` by 0, 90, 180 or 270 degrees, and let a head of the student's features tell by how much.
 
-    Gidaris et al. 2018 (RotNet, arXiv 1803.07728), eq. 2 and 3; in semi-supervised training Zhai et al. 2019 (S4L), Berthelot et al. 2020
-    (ReMixMatch, sec. 3.3) and Fan et al. 2021 (CRMatch). Each row is turned by a draw of its own, after labels are made.
-    The cross-entropy is averaged over all rows; pseudo-labels play no part. Other losses see these views
-    turned: give this loss views of its own, in a [[pass]] of their own where labels are read from the student's.
+    Gidaris et al. 2018 (RotNet, arXiv 1803.07728), eq. 2 and 3; in semi-supervised training Zhai et al. 2019 (S4L),
+    Berthelot et al. 2020 (ReMixMatch, sec. 3.3) and Fan et al. 2021 (CRMatch). Each row is turned by a draw of its own,
+    after labels are made. The cross-entropy is averaged over all rows; pseudo-labels play no part. Other losses see
+    these views turned: give this loss views of its own, in a [[pass]] of their own where labels are read from the
+    student's.
     """
 
     weight: float = 1.0

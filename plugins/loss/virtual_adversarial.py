@@ -53,10 +53,10 @@ def is_rounded(logits: Tensor) -> bool:
 class VirtualAdversarial:
     """KL(p(x) || p(x + r)) over all rows of the views of `on`, r the direction in which the answer changes fastest.
 
-    Miyato et al. 2018 (arXiv 1704.03976), sec. 3.2, and Algorithm 1; no gradient flows through p(x) or r. Each view costs a further forward
-    and backward pass for each power iteration, and a forward pass for x + r, all in the mode of the view's own [[pass]]:
-    set `write_stats = false` there, and let no dropout be in it, whose changes would drown the direction's. Needs
-    no targets (`labels = "none"`).
+    Miyato et al. 2018 (arXiv 1704.03976), sec. 3.2, and Algorithm 1; no gradient flows through p(x) or r. Each view
+    costs a further forward and backward pass for each power iteration, and a forward pass for x + r, all in the mode of
+    the view's own [[pass]]: set `write_stats = false` there, and let no dropout be in it, whose changes would drown the
+    direction's. Needs no targets (`labels = "none"`).
 
     Raises `RecipeError` with `precision = "bfloat16"`, in which the answers to x and x + xi d hardly differ.
     """

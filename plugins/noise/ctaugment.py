@@ -169,16 +169,17 @@ def to_bytes(images: Tensor) -> Image:
 class CTAugment:
     """Distort images by random operations, as strongly as the model still recognises labeled ones so distorted.
 
-    Control theory augment (Berthelot et al. 2020, ReMixMatch, arXiv 1911.09785, sec. 3.2.2; FixMatch's is the same). Each of 19 operations
-    has its range of magnitudes cut into bins with a learned rate. Images get `ops` operations at magnitudes from bins
-    whose rate is near the best. The view `probe`, of the labeled stream, gets bins evenly drawn: how near the moving
-    average (the student, where none is kept) comes to the truth there moves the rates after each step. Give the probe a
-    pass that disturbs nobody: [[pass]] model = "average", views = ["probe"].
+    Control theory augment (Berthelot et al. 2020, ReMixMatch, arXiv 1911.09785, sec. 3.2.2; FixMatch's is the same).
+    Each of 19 operations has its range of magnitudes cut into bins with a learned rate. Images get `ops` operations at
+    magnitudes from bins whose rate is near the best. The view `probe`, of the labeled stream, gets bins evenly drawn:
+    how near the moving average (the student, where none is kept) comes to the truth there moves the rates after each
+    step. Give the probe a pass that disturbs nobody: [[pass]] model = "average", views = ["probe"].
 
     Its magnitudes change at every step, so it works in the main process and not in data workers: about 10 microseconds
-    of a CPU core for each image and operation, and on a GPU a way back and forth. Beside the official code: `translate` goes by shares of
-    the width, as the paper's table says (the code moves by 0.3 pixels at most), `rescale` always resamples linearly and
-    draws no method, an operation that would leave one flat colour is undone. Raises `RecipeError` where no probe is made.
+    of a CPU core for each image and operation, and on a GPU a way back and forth. Beside the official code: `translate`
+    goes by shares of the width, as the paper's table says (the code moves by 0.3 pixels at most), `rescale` always
+    resamples linearly and draws no method, an operation that would leave one flat colour is undone. Raises
+    `RecipeError` where no probe is made.
     """
 
     about: ClassVar = ("student",)

@@ -76,12 +76,13 @@ class MetaPseudoLabels:
 
     1. the teacher answers labeled, weak and strong images in one pass;
     2. the student moves down H(argmax T(strong), S(strong)), and never sees a label;
-    3. its loss on the labeled images is measured before and after, without gradient or noise, always in float32;
+    3. its loss on the labeled images is measured before and after, without gradient, noise or written statistics,
+       always in float32;
     4. the teacher moves down CE(labeled) + uda_weight * UDA + feedback_weight * (before - after) * H(argmax T, T).
 
     The student is what is evaluated; a further generation without this step (`enabled = false`) finetunes it on labels.
-    Passes of the `teacher` are as `[[pass]] model = "teacher"` says: give it `batch_norm = "batch"`, `write_stats = true`
-    and `noise = true`. It has the student's optimizer and rate.
+    Passes of the `teacher` are as `[[pass]] model = "teacher"` says: give it `batch_norm = "batch"`, `write_stats =
+    true` and `noise = true`. It has the student's optimizer and rate.
 
     Raises `RecipeError` where there are no unlabeled images, a view is missing, or a labeler makes a teacher.
     """
