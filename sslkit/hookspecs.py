@@ -163,7 +163,11 @@ class LabelerHooks:
         self, step: Step, forward: Forward, student: nn.Module, average: nn.Module | None, teacher: nn.Module | None,
         on: tuple[str, ...], progress: Progress,
     ) -> None:  # fmt: skip
-        """Notify. After the optimizer has moved the student."""
+        """Notify. After the optimizer has moved the student.
+
+        A class that notes the student's answers to its views, image by image, says so, `remembers = ("answers",)`: no
+        view of these may be mixed.
+        """
 
 
 class LossHooks:

@@ -8,7 +8,7 @@ from functools import partial
 from .. import registry
 from .draft import STREAMS, Draft, Plugin
 from .message import Problems, did_you_mean, listed, sentence, shown
-from .mixing import check_mixing
+from .mixing import check_memories, check_mixing
 from .model import CLEAN, PassTable, Settings
 from .places import Place
 from .schedules import check_schedules
@@ -38,6 +38,7 @@ def check(draft: Draft, problems: Problems) -> None:
         _streams(draft, problems)
         check_traits(draft, problems)
         check_mixing(draft, problems)
+        check_memories(draft, problems)
 
 
 # Views ----------------------------------------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 Labels are made before rows are mixed. Where the student itself teaches, it answers a labeler from the student's own pass,
 so that the batch that the recipe asks for is one. A mixed view in that pass would run through the student twice: as it was, for
-the labels, and as it is then, for the losses.
+the labels, and as it is then, for the losses. And what a plugin remembers of the student's answers to an image is of no
+image alone where rows were mixed.
 """
 
 from __future__ import annotations
@@ -25,6 +26,19 @@ def check_mixing(draft: Draft, problems: Problems) -> None:
                     f"{quoted(labels)} of {listed(dict.fromkeys(seen[view].label for view in labels))}: the student would "
                     "run it twice, before rows are mixed and after",
                     way_out(labels, mixed),
+                )
+
+
+def check_memories(draft: Draft, problems: Problems) -> None:
+    """No view is mixed of which a plugin remembers the student's answers as those of its images."""
+    for plugin in draft.implementing("mix"):
+        for memory in draft.enabled:
+            if "answers" in trait(memory.cls, "remembers") and (mixed := [v for v in plugin.on if v in memory.on]):
+                problems.add(
+                    plugin.table.where("on"),
+                    f"{plugin.label}: mixes {quoted(mixed)}, to whose images {memory.label} remembers the student's "
+                    "answers, but those would be of no image alone",
+                    f"leave {quoted(mixed)} out of `on`",
                 )
 
 

@@ -4,6 +4,7 @@
     needs: ClassVar = ("confidence",)     # what the targets it is given still tell, or else `check` warns ...
     loses: ClassVar = ("confidence",)     # ... where a labeler before it says that its own no longer tell this
     teaches: ClassVar = "student"         # the teacher that it makes is the student itself, as it stands at each step
+    remembers: ClassVar = ("answers",)    # the student's answers to its views, each of one image: these may not be mixed
     timing: ClassVar = "pool"             # the one label timing it works at, or else it is refused
     about: ClassVar = ("student",)        # its state is about the student, and goes on only where the student does
     acts_on_hard: ClassVar = ("smooth",)  # fields that do something to one-hot targets only: `check` warns of soft ones
@@ -26,8 +27,8 @@ from .message import Problems, did_you_mean, listed, sentence, shown
 TARGETS = ("raw", "probs", "label", "confidence", "weight", "copies")
 "What targets tell."
 TRAITS: dict[str, tuple[str, ...] | None] = {
-    "needs": (*HOOKS, *TARGETS), "loses": TARGETS, "teaches": ("student",), "timing": ("pool", "step"),
-    "about": ("student",), "acts_on_hard": None,
+    "needs": (*HOOKS, *TARGETS), "loses": TARGETS, "teaches": ("student",), "remembers": ("answers",),
+    "timing": ("pool", "step"), "about": ("student",), "acts_on_hard": None,
 }  # fmt: skip
 "Every trait with the words that it takes; None: the class's own fields."
 LABELING = frozenset({"make_teacher", "label", "refine"})

@@ -133,6 +133,43 @@ def test_the_shipped_parts_are_refused():
     assert "[[noise]] mixup: mixes `labeled`, `weak` in the pass of the student" in problems("fixmatch", added)
 
 
+# What is mixed of which answers are remembered -------------------------------------------------------------------------
+
+REMEMBERS = """
+@dataclass(eq=False, kw_only=True)
+class Diary:
+    remembers: ClassVar = ("answers",)
+    @hookimpl
+    def refine(self, targets): ...
+    @hookimpl
+    def after_step(self, step, forward, on): ...
+"""
+
+
+def test_no_view_is_mixed_whose_answers_are_remembered(kitchen):
+    kitchen.write("mixing.py", MIXING + REMEMBERS)
+    diary = '[[labeler]]\nuse = "./mixing.py:Diary"\non = "weak"\n'
+    path = kitchen.more('[[noise]]\nuse = "./mixing.py:Mixer"\non = ["labeled", "weak"]\n' + diary)
+    line = next(i for i, text in enumerate(path.read_text().splitlines(), 1) if text.startswith('on = ["labeled"'))
+    message = problems(path)
+    assert (
+        f"line {line}  [[noise]] mixer: mixes `weak`, to whose images [[labeler]] diary remembers the student's answers, "
+        "but those would be of no image alone"
+    ) in message
+    assert "leave `weak` out of `on`" in message and message.count("\n  line") == 1
+    assert load(path, {"noise.mixer.on": "labeled"}) and load(
+        path, {"labeler.diary.on": "labeled", "noise.mixer.on": "weak"}
+    )
+    assert load(path, {"labeler.diary.enabled": False})
+
+
+def test_temporal_ensembling_takes_no_mixup():
+    added = {"noise.mixup.use": "mixup", "noise.mixup.on": ["weak"]}
+    assert "to whose images [[labeler]] temporal_ensemble remembers the student's answers" in problems(
+        "temporal_ensembling", added
+    )
+
+
 # Two heads of one name ------------------------------------------------------------------------------------------------
 
 TWINS = 'extends = "supervised"\n' + "".join(
