@@ -121,6 +121,8 @@ TRAITS_SAID = {
     "needs": "needs a plugin that implements `{}`",
     "loses": "its targets no longer tell their {}: what goes by it stands before this",
     "teaches": "the teacher is the {} itself, which answers labelers from its own passes",
+    "remembers": "remembers the student's {} to its views, whose rows may not be mixed before",
+    "about": "what it learned is of one {}: another one in the next generation begins anew",
     "timing": 'works where labels are made for the {0} alone (labels = "{0}")',
     "acts_on_hard": "`{}` does something to one-hot targets only",
 }

@@ -246,7 +246,9 @@ def test_every_trait_has_its_sentence():
         "needs targets that still tell their confidence",
         "its targets no longer tell their confidence: what goes by it stands before this",
         "the teacher is the confidence itself, which answers labelers from its own passes",
+        "remembers the student's confidence to its views, whose rows may not be mixed before",
         'works where labels are made for the confidence alone (labels = "confidence")',
+        "what it learned is of one confidence: another one in the next generation begins anew",
         "`confidence` does something to one-hot targets only",
     ]
 
