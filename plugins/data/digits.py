@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from sslkit import Data, Image, Images, Progress, hookimpl
 from sslkit.errors import DataError, MissingData
 
+from .drawing import counts_of, long_tail, shares
+
 TOTAL = 1797
 "Images that scikit-learn ships: the test part of the UCI set (Alpaydin & Kaynak 1998)."
 DIGITS = tuple("0123456789")
@@ -40,21 +42,6 @@ def pixels_and_truth() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 def read(rows: NDArray[np.int64], position: NDArray[np.int64]) -> list[Image]:
     """The images at `position` (M,) of a split whose images are `rows` (N,) of the whole set."""
     return list(pixels_and_truth()[0][rows[position]])
-
-
-def shares(gamma: float, classes: int) -> NDArray[np.float64]:
-    """Images of each class beside the most frequent one's: n_k / n_1 = gamma^(-k / (K - 1)), k = 0 to K - 1. (K,).
-
-    The usual long-tailed imbalance (Kim et al. 2020, DARP, sec. 4.1; Wei et al. 2021, CReST): the first class has gamma
-    times the images of the last. A gamma below 1 is the same distribution reversed.
-    """
-    falling = np.power(gamma, -np.arange(classes) / (classes - 1))
-    return np.asarray(falling / falling.max(), np.float64)
-
-
-def counts_of(shares: NDArray[np.float64], most: float) -> NDArray[np.int64]:
-    """Images of each class where the most frequent one has `most`: rounded down as published, one at least. (K,)."""
-    return np.maximum(1, np.floor(shares * most + 1e-6)).astype(np.int64)
 
 
 def first_of_each_class(truth: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -151,16 +138,13 @@ class Digits:
 
     def _long_tailed(self, truth: NDArray[np.int64]) -> NDArray[np.int64]:
         """Positions of a long-tailed part, the labeled images first of their classes; out-of-class images stay."""
-        counts, tail = (
-            np.bincount(truth[truth >= 0], minlength=len(self.classes)),
-            shares(self.gamma_u, len(self.classes)),
-        )
+        counts = np.bincount(truth[truth >= 0], minlength=len(self.classes))
         if not counts.all():
             raise DataError(
                 f"[data] digits: gamma_u = {self.gamma_u:g}, but the pool has no image of class "
                 f'"{self.classes[int(counts.argmin())]}". Ask for a smaller test or validation set'
             )
-        long = first_of_each_class(truth, np.minimum(counts, counts_of(tail, (counts / tail).min())))
+        long = first_of_each_class(truth, long_tail(counts, self.gamma_u))
         return np.sort(np.concatenate([long, np.flatnonzero(truth < 0)]))
 
     def _notes(self, labeled: NDArray[np.int64], unlabeled: NDArray[np.int64]) -> tuple[str, ...]:

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from annotated_types import Ge, Interval, MinLen, Unit
+from annotated_types import Ge, Gt, Interval, MinLen, Unit
 
 from sslkit import Data, Images, Progress, hookimpl
+from sslkit.errors import DataError
 
-from .drawing import Rows, apportion, draw
+from .drawing import Rows, apportion, counts_of, draw, long_tail, shares
 from .files import Files
 from .layout import Layout
 from .origins import Origins
@@ -39,7 +40,17 @@ class ImageFolder:
     labeled: Name = "train"
     "Folder with a folder of images for each class; `.` is `root` itself."
     labels_per_class: Annotated[int, Ge(0), Unit("images")] = 0
-    "Images of each class in `labeled` that keep their label, by seed; the others become unlabeled. 0 labels them all."
+    """Images of each class in `labeled` that keep their label, by seed; the others become unlabeled. 0 labels them all. With
+    `gamma_l`, of the most frequent class."""
+    unlabeled_per_class: Annotated[int, Ge(0), Unit("images")] = 0
+    """Images of each class in `labeled` that become unlabeled beside those that keep their label, by seed; the others are not
+    used. 0 takes all. With `gamma_u`, of the most frequent class; 0 takes as many as its classes allow."""
+    gamma_l: Annotated[float, Gt(0)] = 1.0
+    """Imbalance of the labels: the first class has so many times the labels of the last, between them they fall
+    exponentially. 1 is balance; below 1 (1 / 100) the first class has the fewest."""
+    gamma_u: Annotated[float, Gt(0)] = 1.0
+    """Imbalance in the same way of the images in `labeled` that become unlabeled; below 1 it is reversed. Labeled images are
+    counted apart, and images of `unlabeled` stay. 1 leaves it as it is."""
     unlabeled: Name | None = None
     "Folder of further unlabeled images, at any depth."
     validation: Name | Annotated[int, Ge(0)] | Annotated[float, Interval(ge=0, lt=1)] = 0
@@ -54,13 +65,15 @@ class ImageFolder:
     @hookimpl
     def open_data(self, progress: Progress) -> Data:
         """The splits of `progress.seed`, by the names of files alone."""
+        self._sensible()
         layout = Layout(WHERE, str(self.root), self._named(), self.classes)
         if self._only_measures(layout):
             return self._measuring(layout)
         classes, found = labeled(layout)
         self._checked(layout, "labeled", classes)
         first, last = self._shares(layout, classes, found)
-        rows = draw(found.truth, first, last, lambda k: progress.numpy(f"class/{classes[k]}"))
+        rest = self._hidden(layout, classes, found.counts(len(classes)) - first - last)
+        rows = draw(found.truth, first, last, lambda k: progress.numpy(f"class/{classes[k]}"), rest)
         origins = Origins(
             layout, classes, found, labeled=found.rows(rows[0]), hidden=found.rows(rows[2]),
             extra=self._extra(layout, classes),
@@ -76,6 +89,13 @@ class ImageFolder:
             test=self._split("test", origins.test),
             notes=tuple(origins.notes()),
         )
+
+    def _sensible(self) -> None:
+        """Refuse what says how many images become unlabeled, or labels of which class, where all keep their label."""
+        for key, off in (("gamma_l", 1), ("gamma_u", 1), ("unlabeled_per_class", 0)):
+            if (value := getattr(self, key)) != off and not self.labels_per_class:
+                raise DataError(f"{WHERE}: {key} = {value:g}, but all images of `labeled` keep their label; say how many "
+                                "of a class do in `labels_per_class`")  # fmt: skip
 
     def _only_measures(self, layout: Layout) -> bool:
         """Whether test images are all that is there, as where a finished model is measured on others' images."""
@@ -127,16 +147,36 @@ class ImageFolder:
                 "left to be labeled"
             )
         last = apportion(total, sizes)
-        if (sizes - last < max(1, self.labels_per_class)).any():
-            raise layout.error(self._scarce(layout, classes, sizes, last))
-        return np.full_like(sizes, self.labels_per_class) if self.labels_per_class else sizes - last, last
+        first = counts_of(shares(self.gamma_l, len(sizes)), self.labels_per_class)
+        if (sizes - last < first).any():
+            raise layout.error(self._scarce(layout, classes, sizes, last, first))
+        return first if self.labels_per_class else sizes - last, last
 
-    def _scarce(self, layout: Layout, classes: tuple[str, ...], sizes: Rows, last: Rows) -> str:
+    def _hidden(self, layout: Layout, classes: tuple[str, ...], left: Rows) -> Rows:
+        """How many images of each class (K,) become unlabeled, of those that are left."""
+        if not self.unlabeled_per_class:
+            if self.gamma_u != 1 and not left.all():
+                raise layout.error(
+                    f"gamma_u = {self.gamma_u:g}, but no image of class {shown(classes[int(left.argmin())])} in "
+                    f"{layout.name('labeled')} is left to be unlabeled. Ask for fewer labels or fewer for validation"
+                )
+            return left if self.gamma_u == 1 else long_tail(left, self.gamma_u)
+        wanted = counts_of(shares(self.gamma_u, len(left)), self.unlabeled_per_class)
+        k = int((left - wanted).argmin())
+        if left[k] < wanted[k]:
+            raise layout.error(
+                f"unlabeled_per_class = {self.unlabeled_per_class:,}, but of class {shown(classes[k])} in "
+                f"{layout.name('labeled')} only {counted(int(left[k]), 'image')} of {wanted[k]:,} are left beside those "
+                "with a label and those for validation. Ask for fewer, or 0 for as many as there are"
+            )
+        return wanted
+
+    def _scarce(self, layout: Layout, classes: tuple[str, ...], sizes: Rows, last: Rows, first: Rows) -> str:
         """Which class has too few images, and what may be done."""
-        k, wanted = int((sizes - last).argmin()), max(1, self.labels_per_class)
+        k = int((sizes - last - first).argmin())
         need = f"labels_per_class = {self.labels_per_class}, but " if self.labels_per_class else ""
         less = f", of which validation = {self.validation} takes {last[k]:,}" if last[k] else ""
-        others = int((sizes - last < wanted).sum()) - 1
+        others = int((sizes - last < first).sum()) - 1
         more = f"; {others} more {'class has' if others == 1 else 'classes have'} too few" if others else ""
         asked = " or ".join(
             [*["fewer labels"] * bool(self.labels_per_class), *["fewer for validation"] * bool(last[k])]

@@ -35,6 +35,8 @@ class Origins:
         same = Counter(map(str.casefold, self.classes))
         if alike := [name for name in self.classes if same[name.casefold()] > 1]:
             yield f"the classes {listed(alike)} differ in upper and lower case alone"
+        if unused := self._unused():
+            yield f"not used: {counted(unused, 'image')} from {self.layout.name('labeled')}, which the recipe does not ask for"
         if skipped := +self.layout.skipped:
             yield f"left out: {tally(skipped)}"
 
@@ -48,7 +50,14 @@ class Origins:
     def _hidden(self) -> Iterator[str]:
         if number := len(self.hidden):
             folder = self.layout.name("labeled")
-            yield f"{counted(number, 'image')} from {folder}, their classes hidden from training"
+            # How many of each class is what a long tail is about; else it is what is left, and says nothing.
+            what = self._spread(self.hidden) if self._unused() else counted(number, "image")
+            yield f"{what} from {folder}, their classes hidden from training"
+
+    def _unused(self) -> int:
+        """How many images of `labeled` are in no split."""
+        aside = 0 if "validation" in self.layout.named else len(self.validation)
+        return len(self.found) - len(self.labeled) - len(self.hidden) - aside
 
     def _extra(self) -> Iterator[str]:
         if number := len(self.extra):

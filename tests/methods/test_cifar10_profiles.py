@@ -21,7 +21,7 @@ PREFIX = "cifar10/"
 PROFILES = [name for name in shipped() if name.startswith(PREFIX)]
 MU_1 = {"pi_model", "temporal_ensembling", "mean_teacher", "vat", "ict", "pseudo_label", "mixmatch", "remixmatch"}
 LONG_TAILED = {"abc", "darp", "crest", "crest_plus", "distribution_alignment"}
-"On folders whose classes are not equally large, in a quarter of the steps, with mu = 2."
+"On labels and a pool whose classes are not equally large, in a quarter of the steps, with mu = 2."
 NOT_AVERAGED = {"supervised", "noisy_student", "self_training", "simclrv2_distillation"}
 "On digits."
 OWN_STEPS = {"meta_pseudo_labels": [300_000, 5_000]}
@@ -56,7 +56,6 @@ def pictures(tmp_path_factory):
     """Folders as CIFAR-10's, of three classes."""
     root = tmp_path_factory.mktemp("cifar10")
     fill(root, {"labeled": "train", "test": "test"})
-    fill(root, {"labeled": "labeled", "unlabeled": "unlabeled"})  # for those that are long-tailed
     return root
 
 
@@ -64,7 +63,8 @@ def tiny(name, root, **more):
     """A profile on a few pictures: small batches, one step of each generation, a smaller network of the same kind."""
     small = {
         "steps": 1, "batch.labeled": 6, "evaluate_every": 0, "save_every": 0, "workers": 0, "tracker": [],
-        "data.root": str(root), "data.classes": 0, "data.labels_per_class": 2, "model.depth": 10, "model.width": 1,
+        "data.root": str(root), "data.classes": 0, "data.labels_per_class": 2, "data.unlabeled_per_class": 0,
+        "model.depth": 10, "model.width": 1,
     }  # fmt: skip
     generations = load(name).generations
     for index, cfg in enumerate(generations):
@@ -92,8 +92,12 @@ def test_every_method_has_its_profile():
 def test_it_is_the_method_with_what_the_papers_share(name):
     recipe, method = load(name), name.removeprefix(PREFIX)
     data, optimizer = recipe.table["data"], recipe.table["optimizer"]
-    labels = 0 if method in LONG_TAILED else 25
+    labels = 1_500 if method in LONG_TAILED else 25
     assert (data["use"], data["labels_per_class"], data["classes"]) == ("image_folder", labels, 10)
+    assert [data[key] for key in ("unlabeled_per_class", "gamma_l", "gamma_u")] == (
+        [3_000, 100, 100] if method in LONG_TAILED else [0, 1, 1]
+    )
+    assert "unlabeled" not in data and (data["labeled"], data["test"]) == ("train", "test")
     assert recipe.table["model"]["use"] == "wide_resnet" and recipe.table["model"]["size"] == 32
     assert (optimizer["name"], optimizer["momentum"], optimizer["weight_decay"]) == ("sgd", 0.9, 5e-4)
     assert optimizer["options"] == {"nesterov": True}

@@ -10,7 +10,8 @@ from sklearn.datasets import load_digits
 from sslkit import Data, Images, Progress
 from sslkit.environment import fingerprint
 from sslkit.errors import DataError
-from sslkit_plugins.data.digits import Digits, counts_of, first_of_each_class, shares, to_uint8
+from sslkit_plugins.data.digits import Digits, first_of_each_class, to_uint8
+from sslkit_plugins.data.drawing import counts_of, long_tail, shares
 
 
 def opened(seed: int = 0, **fields: object) -> Data:
@@ -126,6 +127,8 @@ def test_shares_by_hand() -> None:
     assert shares(1, 4).tolist() == [1, 1, 1, 1]
     assert counts_of(shares(100, 3), 100).tolist() == [100, 10, 1]  # no rounding error makes it 9
     assert counts_of(shares(100, 3), 20).tolist() == [20, 2, 1]  # a class has one at least
+    assert long_tail(np.array([150, 12, 9]), 100).tolist() == [120, 12, 1]  # the second class has no more
+    assert long_tail(np.array([150, 12, 9]), 1 / 100).tolist() == [1, 1, 9]
 
 
 @given(st.floats(0.001, 1000), st.integers(2, 12))
