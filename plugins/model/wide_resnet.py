@@ -90,6 +90,10 @@ class WideNet(nn.Module):
         self.dropout = nn.Dropout(drop_rate) if drop_rate else nn.Identity()
         self.classifier = nn.Linear(here, classes)
         self.slope, self.num_features = slope, here
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """New weights, from torch's default generator; named as timm's models name it, for those who want a second network."""
         self.apply(self._begin)
 
     def _begin(self, layer: nn.Module) -> None:

@@ -13,6 +13,7 @@ from sslkit.recipe import load
 from sslkit.state import facts_of, open_data, plugins_of
 from sslkit.testing import check_plugin
 from sslkit_plugins.model.wide_resnet import WideResNet, parameters_of
+from sslkit_plugins.step.meta_pseudo_labels import with_fresh_weights
 
 KWARGS = {"num_classes": 10, "in_chans": 3}
 
@@ -36,6 +37,19 @@ def test_the_number_of_parameters_by_hand(depth, width, classes, channels):
     with torch.device("meta"):
         model = WideResNet(depth=depth, width=width).build_model({"num_classes": classes, "in_chans": channels})
     assert size(model) == parameters_of(depth, width, classes, channels)
+
+
+def test_a_fresh_teacher_begins_as_the_student_does():
+    """Not by torch's own initialisation: every layer has the same spread, and other weights."""
+    torch.manual_seed(0)
+    student = WideResNet(depth=16, width=2).build_model(KWARGS)
+    teacher = with_fresh_weights(student)
+    for (name, own), other in zip(student.named_parameters(), teacher.parameters(), strict=True):
+        if own.dim() > 1:
+            assert not torch.equal(own, other)
+            assert other.std().item() == pytest.approx(own.std().item(), rel=0.15), name
+        else:
+            assert torch.equal(own, other), name
 
 
 def test_wrn_28_8_is_the_one_of_cifar_100():
