@@ -101,10 +101,15 @@ def test_readme_overrides_are_accepted():
     commands = [line for block in blocks("sh") for line in block.splitlines() if "--set" in line]
     assert commands
     for line in commands:
-        path, value = re.search(r"--set (\S+?)=(\S+)", line).groups()
+        (recipe,) = re.findall(r"^sslkit run (\S+)", line)  # loaded as it is: only a run looks for its data
+        found = re.findall(r"--set (\S+?)=(\S+)", line)
+        assert len(found) == line.count("--set")
         load(
-            "noisy_student",
-            {path: tomllib.loads(f"v = {value}")["v"] if value[0].isdigit() or value in ("true", "false") else value},
+            recipe,
+            {
+                path: tomllib.loads(f"v = {value}")["v"] if value[0].isdigit() or value in ("true", "false") else value
+                for path, value in found
+            },
         )
 
 
