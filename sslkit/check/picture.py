@@ -233,13 +233,22 @@ def of_losses(one: Composition, data: Data | None) -> list[dict[str, Any]]:
         found.append({
             **of_plugin(entry, one.cfg),
             "off": why_loss_off(one, data) if off else None,
-            "silent": entry.name in seen.silent,
+            "silent": entry.name in seen.silent and not seen.moved,
+            "unjudged": why_unjudged(one, entry),
             "terms": terms,
         })  # fmt: skip
     known = {entry.name for entry in entries}
     others = [term for term in seen.terms.values() if term.owner not in known]
-    nobodys: dict[str, Any] = {"use": "", "on": [], "settings": {}, "off": None, "silent": False}
+    nobodys: dict[str, Any] = {"use": "", "on": [], "settings": {}, "off": None, "silent": False, "unjudged": ""}
     return [*found, *({"name": t.name or "(no name)", **nobodys, "terms": [of_term(t)]} for t in others)]
+
+
+def why_unjudged(one: Composition, entry: Entry) -> str:
+    """Why a loss that is on answered no term, where that is no fault of its own."""
+    if entry.name in one.seen.filling:
+        return "not judged: its memory still fills"
+    step = next((e.name for e in one.of("step")), "")
+    return f"not judged: `{step}` does not ask for it" if one.seen.moved and entry.name in one.seen.silent else ""
 
 
 def of_term(term: TermProbe) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from ..randomness import key, seed_torch
 from ..recipe import baseline_of
 from ..recipe.draft import TIMINGS
 from ..recipe.message import counted, listed
-from ..recipe.model import Generation, Recipe
+from ..recipe.model import Entry, Generation, Recipe
 from ..session import Session
 from ..state import State, facts_of, fresh_state, make_optimizer, plugins_of
 from ..streams import assemble, make_streams
@@ -41,7 +41,8 @@ from .needs import Needs, has_validation, known, needs_of
 from .seen import GenerationProbe, Seconds
 from .trial import try_step, try_terms
 
-STEPS = 3
+STEPS, MOST = 3, 12
+"Steps that are tried: more than `STEPS` while a loss's memory fills, `MOST` at most."
 SHUT = 1
 "The tried step in which filters reject everything."
 CHUNK = 256
@@ -209,19 +210,28 @@ def probe_generation(cfg: Generation, session: Session, found: GenerationProbe) 
     state.labeled = state.hooks.revise_labeled(Labeled.of(session.data.labeled), state.stored, state.progress)
     if state.stored is not None:
         state.stored = opened(state.stored)
-    for arrays in load_steps(make_streams(state, session.data), 0, min(STEPS, cfg.settings.steps), 0):
+    losses = [e for e in state.hooks.entries if "loss" in hooks_of(e.plugin)]
+    # Once every label was drawn, a memory of them is full.
+    once = -(-len(state.labeled.index) // cfg.settings.batch.labeled) + 2
+    for arrays in load_steps(make_streams(state, session.data), 0, min(max(STEPS, once), MOST, cfg.settings.steps), 0):
         probe_step(state, assemble(state, arrays), found, shares)
         state.step += 1
+        judge(found, losses)
+        if state.step >= STEPS and not found.filling:
+            break
     found.tried = True
     found.teachers = {timing: known_role(state, one) for timing, one in state.teachers.items() if one is not None}
     found.shares = shares.means()
-    losses = [e for e in state.hooks.entries if "loss" in hooks_of(e.plugin)]
+    return state
+
+
+def judge(found: GenerationProbe, losses: list[Entry]) -> None:
+    """Which losses have been off so far, which may answer once their memory is full, and which answer nothing."""
     found.waiting = [e.name for e in losses if not found.views >= set(e.on)]
     heard = {term.owner for term in found.terms.values()}
     unheard = [e for e in losses if e.name not in heard and e.name not in found.waiting]
     found.filling = [e.name for e in unheard if hasattr(e.plugin, "state_dict")]
     found.silent = [e.name for e in unheard if e.name not in found.filling]
-    return state
 
 
 def known_role(state: State, teacher: Network) -> str:

@@ -235,7 +235,7 @@ def loss_lines(same: Sequence[dict[str, Any]]) -> list[Line]:
     if one["off"]:
         return [Line("loss", (what, f"off: {one['off']}"))]
     if not one["terms"]:
-        mark, why = ("✗ ", "answers no term") if one["silent"] else ("", "")
+        mark, why = ("✗ ", "answers no term") if one["silent"] else ("? " if one["unjudged"] else "", one["unjudged"])
         return [Line("loss", (f"{mark}{what}", why))]
     return [term_line(what, one, [loss["terms"][i] for loss in same]) for i in range(len(one["terms"]))]
 

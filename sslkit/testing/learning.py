@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import suppress
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..types import LossTerm, Step
-from .call import Call, bits
+from ..hookspecs import hooks_of
+from ..types import LossTerm, Step, Targets
+from .call import Call, Refusal, bits
 from .world import CLASSES, SIZE, World
+
+MOST = 12
+"Steps in which a loss with state may answer a first term."
 
 
 def build_model(call: Call, world: World) -> Any:
@@ -49,24 +56,44 @@ def trainables(call: Call, world: World) -> Any:
 def loss(call: Call, world: World) -> Any:
     """Finite scalars that move the student and never the targets; each stream is tried.
 
-    A loss with state may answer no term: this world is too short for its memory to fill.
+    A loss with state may answer no term until its memory is full: further steps are then taken, `MOST` of them.
     """
-    cases, weights = [], list(world.student.parameters())
-    for on in [call.on] if call.on else [("labeled",), ("strong",)]:
-        step = world.training_step(gradient=True)
-        cases.append({"step": step, "forward": world.forward(step), "on": on, "progress": world.progress})
+    weights = list(world.student.parameters())
     answers, before, reached = [], bits(weights), False
-    for case, answer in call.attempts(cases):
-        call.expect_type(answer, LossTerm, list)
-        for term in answer if isinstance(answer, list) else [answer]:
-            check_term(call, term)
-            reached |= _gradient(call, term.value, case["step"], weights)
-            answers.append(term)
+    begun = world.step
+    for number in range(MOST if hasattr(call.plugin, "state_dict") else 1):
+        world.go_to(begun + number)
+        for case, answer in call.attempts(_cases(call, world, later=number > 0)):
+            call.expect_type(answer, LossTerm, list)
+            for term in answer if isinstance(answer, list) else [answer]:
+                check_term(call, term)
+                reached |= _gradient(call, term.value, case["step"], weights)
+                answers.append(term)
+        if answers:
+            break
+    world.go_to(begun)
     call.expect(bits(weights) == before, "moved the student's weights")
     call.expect(all(w.grad is None for w in weights), "wrote gradients of parameters; use `torch.autograd.grad`")
-    waits = not answers and hasattr(call.plugin, "state_dict")  # for its memory to fill
+    waits = not answers and hasattr(call.plugin, "state_dict")  # for a memory that takes longer to fill
     call.expect(reached or waits, "gives the student no gradient")
     return answers
+
+
+def _cases(call: Call, world: World, later: bool) -> Iterator[dict[str, Any]]:
+    """What a loss is given: a step for its streams, or for each. In a later one labels are refined before, and it ends."""
+    hooks = hooks_of(call.plugin) if later else []
+    for on in [call.on] if call.on else [("labeled",), ("strong",)]:
+        step = world.training_step(gradient=True)
+        assert step.unlabeled is not None and step.unlabeled.targets is not None
+        given = {"step": step, "forward": world.forward(step), "on": on, "progress": world.progress}
+        if "refine" in hooks:
+            labels, forward = constants(step.unlabeled.targets), world.forward(step, labeling=True)
+            with suppress(Refusal):  # it works with whole pools alone
+                Call(call.plugin, "refine")(**{**given, "targets": labels, "batch": step.unlabeled, "forward": forward})
+        yield given
+        if "after_step" in hooks:
+            models = {"student": world.student, "average": world.average, "teacher": world.previous}
+            Call(call.plugin, "after_step")(**given, **models)
 
 
 def check_term(call: Call, term: Any) -> None:
@@ -76,6 +103,11 @@ def check_term(call: Call, term: Any) -> None:
     call.expect(term.value.ndim == 0, f"answered a value of shape {tuple(term.value.shape)}; a scalar was expected")
     call.expect(bool(term.value.isfinite()), "answered a value that is not finite")
     call.expect(math.isfinite(term.weight), "answered a weight that is not finite")
+
+
+def constants(targets: Targets) -> Targets:
+    """Targets as labelers know them: without a gradient."""
+    return replace(targets, **{name: getattr(targets, name).detach() for name in Targets.columns})
 
 
 def _gradient(call: Call, value: Tensor, step: Step, weights: list[nn.Parameter]) -> bool:

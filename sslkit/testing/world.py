@@ -118,6 +118,10 @@ class World:
             batch=ROWS, image_size=SIZE, channels=3, device=torch.device("cpu"),
         )  # fmt: skip
 
+    def go_to(self, step: int) -> None:
+        """Stand at another step of the same training."""
+        self.step, self.progress = step, replace(self.progress, step=step)
+
     @cached_property
     def data(self) -> Data:
         """Every split, images of noise."""
@@ -153,13 +157,14 @@ class World:
     def batch(self, stream: str, views: tuple[str, ...], targets: Targets | None = None) -> Batch:
         """One stream's rows with views of noise."""
         rows = ROWS[stream]
+        position = torch.arange(rows) + self.step * rows
         images = {name: torch.from_numpy(self.random.random((rows, 3, SIZE, SIZE), np.float32)) for name in views}
         return Batch(
             stream=stream,
-            index=torch.arange(rows),
-            position=torch.arange(rows) + self.step * rows,
+            index=position % (len(self.data.labeled) if stream == "labeled" else 12),
+            position=position,
             views={name: View(name, pixels) for name, pixels in images.items()},
-            truth=torch.arange(rows) % 3 if stream == "labeled" else None,
+            truth=position % 3 if stream == "labeled" else None,
             targets=targets,
             classes=len(CLASSES),
         )

@@ -9,7 +9,10 @@ import torch
 from driving import CPU, LossSpy, StepSpy, added, entry, network_of
 
 from sslkit import LossTerm, View, hookimpl
-from sslkit.check.probe import STEPS, compose, probe
+from sslkit.check.composition import Composition
+from sslkit.check.picture import of_losses
+from sslkit.check.probe import MOST, STEPS, compose, probe
+from sslkit.check.rows import loss_lines
 from sslkit.check.trial import Trouble
 from sslkit.check.verdict import unjudged
 from sslkit.environment import fingerprint
@@ -314,9 +317,26 @@ def test_a_loss_whose_memory_takes_longer_to_fill_is_not_judged(tiny, section):
 
 
 @pytest.mark.parametrize("section", ["loss", "labeler"])
-def test_a_loss_whose_memory_fills_in_time_is_judged(tiny, section):
-    (found,) = probed(added(tiny(), entry(section, Filling(STEPS - 1), "filling", on=("labeled",))))
-    assert found.terms["filling"].alive and not found.filling
+@pytest.mark.parametrize(("steps", "filling"), [(3, STEPS - 1), (20, STEPS), (20, MOST - 1)])
+def test_a_loss_whose_memory_fills_in_time_is_judged(tiny, section, steps, filling):
+    """Before the tried steps end; or about when each labeled image was drawn once, for which it is waited."""
+    more = {"steps": steps, "batch.labeled": 2, "data.labels_per_class": 3} if filling > STEPS else {"steps": steps}
+    spied = []
+    recipe = added(tiny("", "", more), entry(section, Filling(filling), "filling", on=("labeled",)))
+    (found,) = probed(added(recipe, entry("loss", LossSpy(lambda step, _: spied.append(step)))))
+    assert found.terms["filling"].alive and not found.filling and len(spied) == filling + 1
+
+
+@pytest.mark.parametrize(("batch", "steps"), [(2, 7), (4, 5)])
+def test_for_a_memory_that_never_fills_it_is_not_waited_long(tiny, batch, steps):
+    recipe, spied = tiny("", "", {"steps": 50, "batch.labeled": batch}), []
+    added(
+        recipe,
+        entry("loss", Filling(99), "filling", on=("labeled",)),
+        entry("labeler", StepSpy(lambda *_: spied.append(1))),
+    )
+    (found,) = probed(recipe)
+    assert found.filling == ["filling"] and found.alive and len(spied) == steps
 
 
 def test_a_labelers_loss_that_answers_no_term_is_found(tiny):
@@ -478,6 +498,9 @@ def test_terms_of_a_steps_own(tiny):
 
     found = shaped(tiny, own)
     assert found.moved == {"student": False, "twin": True} and found.silent == ["supervised"]
+    (cfg,) = added(tiny(), entry("step", Shape(own), "shape")).generations
+    (said,) = (line for loss in of_losses(Composition(cfg, found), None)[:1] for line in loss_lines([loss]))
+    assert said.pieces[0].startswith("? supervised") and said.pieces[1] == "not judged: `shape` does not ask for it"
     assert (
         "weights of twin;" in found.terms["twin"].unjudged and found.terms["twin"].alive
     )  # its weight may mean anything

@@ -240,8 +240,28 @@ class Filling:
         self.filled_ = state["filled"]
 
 
+@plugin
+class Slow(Filling):
+    @hookimpl
+    def loss(self, forward: Forward) -> list[LossTerm]:
+        return [LossTerm(forward("strong").logits.square().mean())] if self.filled_ > 99 else []
+
+
+@plugin
+class FillingInVain(Filling):
+    @hookimpl
+    def loss(self, forward: Forward) -> list[LossTerm]:
+        return [LossTerm(forward("strong").logits.detach().square().mean())] if self.filled_ > 9 else []
+
+
 def test_a_loss_may_wait_for_its_memory_to_fill() -> None:
     check_plugin(Filling)
+    check_plugin(Slow)
+
+
+def test_a_loss_that_waited_is_checked_when_it_comes() -> None:
+    with pytest.raises(PluginFault, match="gives the student no gradient"):
+        check_plugin(FillingInVain)
 
 
 @plugin
