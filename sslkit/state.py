@@ -250,7 +250,7 @@ def fresh_state(
     hooks.begin(facts, state.progress)
     if last is not None:  # what was learned about a student goes on only where the student does
         scratch = cfg.settings.init == "scratch"
-        about = {entry.name for entry in entries if scratch and "student" in trait(type(entry.plugin), "about")}
+        about = {entry.name for entry in entries if scratch and "student" in trait(entry.plugin.__class__, "about")}
         hooks.load_state({name: own for name, own in last.hooks.state().items() if name not in about})
     return state
 
