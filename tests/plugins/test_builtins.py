@@ -32,6 +32,7 @@ ON: dict[str, tuple[str, ...]] = {
     "instance_similarity": ("weak", "strong", "labeled"),
     "memory_smoothing": ("weak", "labeled"),
     "relative_confidence": ("labeled",),
+    "temporal_ensemble": ("weak",),
     "view_divergence": ("weak", "strong"),
 }
 "Views of plugins that take more than one, or none by default."
