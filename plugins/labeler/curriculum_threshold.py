@@ -23,7 +23,7 @@ def class_counts(label: Tensor, classes: int) -> Tensor:
 
 
 def learning_status(counts: Tensor, warmup: bool = True) -> Tensor:
-    """How well each class is learned, by the `class_counts` of the pool's last confident labels: (1 + K,) -> (K,) in 0-1.
+    """How well each class is learned, by the `class_counts` of the last confident labels: (1 + K,) -> (K,) in 0-1.
 
     beta_c = n_c / max(max_k n_k, number unset), without `warmup` n_c / max_k n_k (Zhang et al. 2021, sec. 3.1 and 3.2);
     0 while there is none.
@@ -33,9 +33,9 @@ def learning_status(counts: Tensor, warmup: bool = True) -> Tensor:
 
 
 def mapped(status: Tensor, mapping: Mapping) -> Tensor:
-    """Share of the threshold at a status: x / (2 - x), x, or ln(x + 1) / ln 2 (Zhang et al. 2021, sec. 3.3). (K,) -> (K,).
+    """Share of the threshold at a status: x / (2 - x), x, or ln(x + 1) / ln 2. (K,) -> (K,).
 
-    Each takes 0 to 0 and 1 to 1, and grows.
+    Zhang et al. 2021, sec. 3.3. Each takes 0 to 0 and 1 to 1, and grows.
     """
     if mapping == "convex":
         return status / (2 - status)
@@ -82,7 +82,8 @@ class CurriculumThreshold:
         """Weight 0 for rows below their class's threshold."""
         if batch is None and len(targets.index) != len(self.label_):
             raise RecipeError(
-                f"[[labeler]] curriculum_threshold: was given {len(targets.index)} labels of a pool of {len(self.label_)}"
+                f"[[labeler]] curriculum_threshold: was given {len(targets.index)} labels of a pool of "
+                f"{len(self.label_)}"
             )
         label, confidence = targets.label, targets.confidence
         if batch is None:

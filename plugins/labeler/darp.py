@@ -110,7 +110,7 @@ class DARP:
     shares: list[Annotated[float, Ge(0)]] = field(default_factory=list)
     "Share of each class in the pool, in the classes' order; empty takes that of the labels."
     start: Annotated[float, Interval(ge=0, le=1)] = 0.4
-    "Share of the generation's steps after which refining begins; the paper's is 0.4, by when most answers mean something."
+    "Share of the generation's steps after which refining begins; the paper's is 0.4: by then answers mean something."
     every: Annotated[int, Ge(1), Unit("steps")] = 10
     "Steps from one search for prices to the next."
     iterations: Annotated[int, Ge(1)] = 30
@@ -121,14 +121,14 @@ class DARP:
         """Nothing was predicted yet, and no class costs anything."""
         if "unlabeled" not in facts.sizes:
             raise RecipeError(
-                f"{NAME}: keeps a row for each unlabeled image, but the data has no unlabeled split whose size is known. "
-                "Give [data] unlabeled images, or take `distribution_alignment`"
+                f"{NAME}: keeps a row for each unlabeled image, but the data has no unlabeled split whose size is "
+                "known. Give [data] unlabeled images, or take `distribution_alignment`"
             )
         classes, device = len(facts.classes), facts.device
         if self.shares and (len(self.shares) != classes or not sum(self.shares)):
             raise RecipeError(
-                f"{NAME}: `shares` has {len(self.shares)} numbers that sum to {sum(self.shares):g}; it takes one for each "
-                f"of the {classes} classes, not all of them 0"
+                f"{NAME}: `shares` has {len(self.shares)} numbers that sum to {sum(self.shares):g}; it takes one for "
+                f"each of the {classes} classes, not all of them 0"
             )
         # A class without a label is not impossible: it counts as if it had one.
         counts = torch.tensor(self.shares or [max(count, 1) for count in facts.class_counts], dtype=torch.float64)

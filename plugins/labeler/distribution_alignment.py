@@ -62,8 +62,8 @@ class DistributionAlignment:
     about: ClassVar = ("student",)
     "A trait: the mean is of this student's predictions."
     target: Literal["uniform", "labeled", "predictions"] = "uniform"
-    """All classes alike, as the labels' classes are, or as the teacher predicts labeled images: the views of `on`, averaged
-    as unlabeled ones are."""
+    """All classes alike, as the labels' classes are, or as the teacher predicts labeled images: the views of `on`,
+    averaged as unlabeled ones are."""
     memory: Literal["average", "queue"] = "average"
     "An exponential moving average of the batches' means, or the mean of the last of them."
     decay: Annotated[float, Interval(ge=0, le=1)] = 0.999
@@ -100,8 +100,8 @@ class DistributionAlignment:
         """The mean of the teacher's predictions on labeled views: (K,)."""
         if forward is None:
             raise RecipeError(
-                '[[labeler]] distribution_alignment: `target = "predictions"` compares with labeled images at each step, '
-                'but labels are made for the whole pool. Set `labels = "step"`, or take "labeled" or "uniform"'
+                '[[labeler]] distribution_alignment: `target = "predictions"` compares with labeled images at each '
+                'step, but labels are made for the whole pool. Set `labels = "step"`, or take "labeled" or "uniform"'
             )
         if not on:
             raise RecipeError(

@@ -12,9 +12,9 @@ from ..probabilities import harden
 class HardLabels:
     """Make targets one-hot; `raw` keeps the teacher's probabilities.
 
-    Belongs after the filters: a one-hot target passes every threshold (Lee 2013, eq. 14; Sohn et al. 2020, eq. 4). Where
-    refinements were for the filters alone, the label is that of the raw probabilities (SoftMatch: Chen et al. 2023, sec.
-    3.2, weighs by aligned ones and teaches the teacher's own label).
+    Belongs after the filters: a one-hot target passes every threshold (Lee 2013, eq. 14; Sohn et al. 2020, eq. 4).
+    Where refinements were for the filters alone, the label is that of the raw probabilities (SoftMatch: Chen et al.
+    2023, sec. 3.2, weighs by aligned ones and teaches the teacher's own label).
     """
 
     loses: ClassVar = ("confidence",)

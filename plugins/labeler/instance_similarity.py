@@ -14,6 +14,7 @@ from sslkit.errors import RecipeError
 from ..heads import Projection, embeddings, feature_width
 from ..memory import Rows, moved
 from ..room import require_room
+from ..views import is_labeled
 
 NAME = "[[labeler]] instance_similarity"
 
@@ -58,8 +59,8 @@ class InstanceSimilarity:
     first epoch) labels stay as they are and the loss answers no term. Embeddings in the bank are the teacher's,
     detached.
 
-    Raises `RecipeError` where `on` lacks one of these views, where labels are made for the whole pool, and where the
-    likenesses of a batch do not fit in memory.
+    Raises `RecipeError` where `on` lacks one of these views, or begins with one of the labeled stream, where labels are
+    made for the whole pool, and where the likenesses of a batch do not fit in memory.
     """
 
     timing: ClassVar = "step"
@@ -105,6 +106,11 @@ class InstanceSimilarity:
         if batch is None or forward is None:
             raise RecipeError(
                 f'{NAME}: follows steps, but labels are made for the whole pool. Set labels = "step", or leave it out'
+            )
+        if on and is_labeled(on[0], batch):
+            raise RecipeError(
+                f"{NAME}: `on` names {', '.join(on)}, and {on[0]} is of the labeled stream; first comes the unlabeled "
+                'view that is labeled, then one that learns, then one of the labeled: on = ["weak", "strong", "labeled"]'
             )
         if not on or on[0] not in batch.views:
             return targets

@@ -13,6 +13,7 @@ from sslkit.errors import RecipeError
 from ..heads import embeddings
 from ..memory import Queue
 from ..room import require_room
+from ..views import is_labeled
 
 NAME = "[[labeler]] memory_smoothing"
 
@@ -39,8 +40,8 @@ class MemorySmoothing:
     smoothed before the memory is full; and embeddings are the teacher's, detached: the student's own with
     `current_student` (as for CIFAR-10), its average's with `averaged_student` (as for ImageNet).
 
-    Raises `RecipeError` where the model has no such head, and where the similarities of a batch to the memory do not
-    fit in the device's memory.
+    Raises `RecipeError` where `on` begins with a view of the labeled stream, where the model has no such head, and where
+    the similarities of a batch to the memory do not fit in the device's memory.
     """
 
     timing: ClassVar = "step"
@@ -76,6 +77,11 @@ class MemorySmoothing:
             )
         if not on:
             raise RecipeError(f'{NAME}: `on` names no view; say e.g. on = ["weak", "labeled"]')
+        if is_labeled(on[0], batch):
+            raise RecipeError(
+                f"{NAME}: `on` names {', '.join(on)}, and {on[0]} is of the labeled stream; first comes the unlabeled "
+                'view that is labeled, then those whose truth is remembered: on = ["weak", "labeled"]'
+            )
         if on[0] not in batch.views:
             return targets
         others = [view for view in on[1:] if view not in batch.views]

@@ -12,7 +12,7 @@ from sslkit import Facts, Labeled, Targets, hookimpl
 
 
 def promotion_rates(class_counts: Sequence[int], power: float) -> Tensor:
-    """Share of each class's pseudo-labels that is promoted, (N_rev(k) / N_1)^power: (K,) counts -> (K,) in 0-1, float64.
+    """Share of each class's pseudo-labels that is promoted, (N_rev(k) / N_1)^power: (K,) counts -> (K,) float64, 0-1.
 
     Wei et al. 2021 (CReST), sec. 3.2: with classes ranked by their labels, the class of rank r gets the count of rank
     K + 1 - r, so all of the rarest class and the fewest of the most frequent one. Ranks are of counts, whatever the
@@ -43,7 +43,7 @@ def promoted(label: Tensor, confidence: Tensor, kept: Tensor, rates: Tensor) -> 
 
 @dataclass(eq=False, kw_only=True)
 class Promote:
-    """Add the surest pseudo-labels of the pool to the labeled set, a larger share of rare classes than of frequent ones.
+    """Add the surest pseudo-labels of the pool to the labeled set, larger shares of rare classes than of frequent ones.
 
     Wei et al. 2021 (CReST, arXiv 2102.09559), sec. 3.2: models that learned from few labels of a class find few of its
     images, but those rightly. Of each predicted class the share (N_rev / N_1)^(1/3) is added. Each generation begins

@@ -7,10 +7,11 @@ import torch
 from annotated_types import Interval
 from torch import Tensor
 
-from sslkit import Forward, Targets, hookimpl
+from sslkit import Batch, Forward, Targets, hookimpl
 from sslkit.errors import RecipeError
 
 from ..probabilities import kept_only
+from ..views import is_labeled
 
 
 def relative_threshold(labeled: Tensor, share: float) -> Tensor:
@@ -27,7 +28,8 @@ class RelativeConfidence:
 
     AdaMatch (Berthelot et al. 2022, arXiv 2106.04732): early on, or far from the labeled images, a fixed threshold
     would let nothing through. `on` names the labeled views, weakly perturbed; their answers come from the same pass
-    that the losses use. Raises `RecipeError` where `on` names none, or where labels are made for a whole pool.
+    that the losses use. Raises `RecipeError` where `on` names none or one of the unlabeled stream, or where labels are
+    made for a whole pool.
     """
 
     needs: ClassVar = ("confidence",)
@@ -38,17 +40,22 @@ class RelativeConfidence:
     "Share of the labeled images' mean top probability that is enough (the paper's tau)."
 
     @hookimpl
-    def refine(self, targets: Targets, forward: Forward | None, on: tuple[str, ...]) -> Targets:
+    def refine(self, targets: Targets, batch: Batch | None, forward: Forward | None, on: tuple[str, ...]) -> Targets:
         """Weight 0 for rows below the threshold."""
-        if forward is None:
+        if batch is None or forward is None:
             raise RecipeError(
-                "[[labeler]] relative_confidence: compares with the labeled images of a step, but labels are made for the "
-                'whole pool. Set `labels = "step"`, or filter by `confidence`'
+                "[[labeler]] relative_confidence: compares with the labeled images of a step, but labels are made for "
+                'the whole pool. Set `labels = "step"`, or filter by `confidence`'
             )
         if not on:
             raise RecipeError(
                 "[[labeler]] relative_confidence: has no view to compare with. Name the labeled ones in `on`, such as "
                 'on = "labeled"'
+            )
+        if wrong := [view for view in on if not is_labeled(view, batch)]:
+            raise RecipeError(
+                f"[[labeler]] relative_confidence: `on` names {', '.join(wrong)}, of the unlabeled stream; it takes "
+                'views of the labeled stream, which say how sure is sure enough: on = "labeled"'
             )
         threshold = relative_threshold(torch.cat([forward(view).logits.softmax(1) for view in on]), self.share)
         return kept_only(targets, targets.confidence >= threshold)

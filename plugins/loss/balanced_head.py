@@ -29,7 +29,7 @@ def balancing_rates(class_counts: Sequence[int]) -> Tensor:
 
 
 def relaxed(rates: Tensor, fraction: float) -> Tensor:
-    """1 - f (1 - r): from 1 at the start of training to the rates at its end. Lee et al. 2021, sec. 3.3. (N,) -> (N,)."""
+    """1 - f (1 - r), from 1 at the start of training to the rates at its end (Lee et al. 2021, 3.3): (N,) -> (N,)."""
     return 1 - fraction * (1 - rates)
 
 
@@ -41,7 +41,7 @@ def drawn(rates: Tensor, generator: torch.Generator) -> Tensor:
 
 @dataclass(eq=False, kw_only=True)
 class BalancedHead:
-    """A further head, trained on class-balanced draws of the base method's rows, that is evaluated in the classifier's place.
+    """A second head, trained on class-balanced draws of the base method's rows, which is evaluated as the classifier.
 
     Lee, Shin & Kim 2021 (ABC, arXiv 2110.10368), eq. 1 to 4: on labeled views CE * Bernoulli(N_min / N_y); on unlabeled
     views CE to the head's own soft answer to the first of them, where its top probability reaches the threshold, times
@@ -50,7 +50,7 @@ class BalancedHead:
     gradient reaches the network; where labels are made at steps the classifier answers, so the base method stays as it
     is. The head answers in evaluation, and where the finished model labels a pool.
 
-    Raises `RecipeError` where `on` names no labeled view, or a single unlabeled one.
+    Raises `RecipeError` where `on` names no labeled view, one after an unlabeled one, or a single unlabeled one.
     """
 
     weight: float = 1.0
@@ -75,10 +75,10 @@ class BalancedHead:
         """One term: balanced labels, and balanced consistency where the unlabeled stream is on."""
         labeled = [view for view in on if step.batch_of(view) is step.labeled]
         unlabeled = [view for view in on if view not in labeled]
-        if not labeled or len(unlabeled) == 1:
+        if not labeled or len(unlabeled) == 1 or on != (*labeled, *unlabeled):
             raise RecipeError(
-                f"{NAME}: `on` names {', '.join(on)}; it takes labeled views, and two or more of the unlabeled stream, "
-                'the first of which teaches the others: on = ["labeled", "weak", "strong"]'
+                f"{NAME}: `on` names {', '.join(on)}; it takes labeled views first, then two or more of the unlabeled "
+                'stream, the first of which teaches the others: on = ["labeled", "weak", "strong"]'
             )
         value = self._labeled(step, forward, labeled, progress)
         if unlabeled:

@@ -30,10 +30,10 @@ def per_prediction(mean: Tensor, histogram: Tensor) -> Tensor:
 def fairness(logits: Tensor, weight: Tensor, marginal: Tensor, histogram: Tensor) -> Tensor:
     """- H(a, b), the sum of a_c log b_c: (N, K) logits, (N,) weights, (K,), (K,) -> (). Wang et al. 2023, eq. 9 and 11.
 
-    a = norm(marginal / histogram) of earlier steps, without a gradient; b = norm(p / h), p the mean prediction and h the
-    histogram of the labels that the student gives the weighted rows. Classes that none of these rows is given to are left
-    out (the official code adds log 1e-12 for each, without a gradient). 0 where no row has weight. Means or sums over
-    rows are the same here, as b is normalised.
+    a = norm(marginal / histogram) of earlier steps, without a gradient; b = norm(p / h), p the mean prediction and h
+    the histogram of the labels that the student gives the weighted rows. Classes that none of these rows is given to
+    are left out (the official code adds log 1e-12 for each, without a gradient). 0 where no row has weight. Means or
+    sums over rows are the same here, as b is normalised.
     """
     probs, weight = logits.softmax(1), weight.detach()[:, None]
     counts = (weight * harden(probs.detach())).sum(0)
@@ -46,21 +46,22 @@ def fairness(logits: Tensor, weight: Tensor, marginal: Tensor, histogram: Tensor
 class Fairness:
     """Encourage the student to predict every class: FreeMatch's self-adaptive fairness, a term for any method.
 
-    Wang et al. 2023 (arXiv 2205.07246), eq. 9-12: L_f = - H(a, b), at most 0, added to the objective with a positive weight
-    w_f. The sign is the printed one, and the official code's, so that results can be compared; what it does is not what
-    the paper says. Its gradient takes probability from a class by a_c / b_c: b moves away from a, where the term is
-    greatest. The paper wants b close to a, which a negative weight does: it is then a cross-entropy, least at b = a. (Asked,
-    the authors call the term an entropy that is maximised: microsoft/Semi-supervised-learning, issue 182.)
+    Wang et al. 2023 (arXiv 2205.07246), eq. 9-12: L_f = - H(a, b), at most 0, added to the objective with a positive
+    weight w_f. The sign is the printed one, and the official code's, so that results can be compared; what it does is
+    not what the paper says. Its gradient takes probability from a class by a_c / b_c: b moves away from a, where the
+    term is greatest. The paper wants b close to a, which a negative weight does: it is then a cross-entropy, least at b
+    = a. (Asked, the authors call the term an entropy that is maximised: microsoft/Semi-supervised-learning, issue 182.)
 
-    The averages (of the teacher's mean prediction, and of the histogram of its labels) are the loss's own, taken from the
-    raw pseudo-labels of unlabeled images, so that it fits any labelers; they move once a step, after it. Pseudo-labels
-    that were filtered out have no part in b. Raises `RecipeError` where the unlabeled stream has no pseudo-labels.
+    The averages (of the teacher's mean prediction, and of the histogram of its labels) are the loss's own, taken from
+    the raw pseudo-labels of unlabeled images, so that it fits any labelers; they move once a step, after it.
+    Pseudo-labels that were filtered out have no part in b. Raises `RecipeError` where the unlabeled stream has no
+    pseudo-labels.
     """
 
     about: ClassVar = ("student",)
     "A trait: the averages are of this student's pseudo-labels."
     weight: float = 0.001
-    "The paper's w_f, 0.01 or 0.05 there, 0.001 in USB. Negative draws the batch towards the average, as the paper says."
+    "The paper's w_f, 0.01 or 0.05 there, 0.001 in USB. Negative: the batch is drawn to the average, as the paper says."
     decay: Annotated[float, Interval(ge=0, le=1)] = 0.999
     "Share of the old averages in the new ones."
 

@@ -47,7 +47,7 @@ class Rotation:
 
     @hookimpl
     def extend_model(self, student: nn.Module) -> dict[str, nn.Module]:
-        """One linear layer, (N, D) -> (N, 4). Raises `RecipeError` for a model that does not say its features' width."""
+        """One linear layer, (N, D) -> (N, 4). Raises `RecipeError` where a model does not tell its features' width."""
         return {HEAD: nn.Linear(feature_width(student), TURNS)}
 
     @hookimpl

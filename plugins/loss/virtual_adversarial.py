@@ -65,11 +65,12 @@ class VirtualAdversarial:
     "Weight of the term in the objective; 0.3 in Oliver et al. 2018, ramped up."
     epsilon: Annotated[float, Gt(0)] = 3.0
     """Length of r over all pixels of an image, of values in 0-1. Published numbers are of images in -1 to 1, twice as
-    far apart: 6 there is 3 here. For equal change of a pixel it grows as the image's side: for 24 pixels, 3 * 24 / 32."""
+    far apart: 6 there is 3 here. For equal change of a pixel it grows as the image's side: 3 * 24 / 32 at 24 pixels."""
     xi: Annotated[float, Gt(0)] = 0.1
-    """Length, over all pixels of an image in 0-1, of the step that feels for the direction. The papers' 1e-6 is below what
-    float32 resolves, and 0.01 below what TF32 does, to which GPUs round the inputs of convolutions unless told not to: the
-    direction would be little better than chance. Much longer steps leave the range in which the second derivative holds."""
+    """Length, over all pixels of an image in 0-1, of the step that feels for the direction. The papers' 1e-6 is below
+    what float32 resolves, and 0.01 below what TF32 does, to which GPUs round the inputs of convolutions unless told not
+    to: the direction would be little better than chance. Much longer steps leave the range in which the second
+    derivative holds."""
     iterations: Annotated[int, Ge(1)] = 1
     "Power iterations; one is enough in the paper."
 

@@ -112,7 +112,7 @@ class Policy(NamedTuple):
 
 
 def draw_policy(rows: int, rounds: int, chances: Floats | None, generator: np.random.Generator) -> Policy:
-    """Operations evenly, then a bin by its chances (O, B), or evenly where there are none, then a level evenly in it."""
+    """Operations evenly, then bins by their chances (O, B), evenly where there are none, then levels evenly in them."""
     draws = generator.random((rows, rounds, 5))
     op = (draws[..., 0] * len(ACTIONS)).astype(np.int64)
     if chances is None:
@@ -236,9 +236,9 @@ class CTAugment:
         """The rates move."""
         if self.probe not in on or self.probe not in step.labeled.views:
             raise RecipeError(
-                f'[[noise]] {progress.plugin}: `probe = "{self.probe}"` is no view of the labeled stream that is made and '
-                f"that this noise is on. Declare it, name it in `on`, and let somebody look at it: [[pass]] model = "
-                f'"average", views = ["{self.probe}"]'
+                f'[[noise]] {progress.plugin}: `probe = "{self.probe}"` is no view of the labeled stream that is made '
+                "and that this noise is on. Declare it, name it in `on`, and let somebody look at it: [[pass]] "
+                f'model = "average", views = ["{self.probe}"]'
             )
         answer = forward(self.probe, "average" if average is not None else "student").logits.detach()
         assert step.labeled.truth is not None

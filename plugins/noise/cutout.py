@@ -55,7 +55,7 @@ class Cutout:
         """One transform. Raises `SslkitError` where the box always hides the whole view."""
         if self.size >= 2 * view.size:
             raise SslkitError(
-                f"cutout: `size = {self.size}` hides all of view `{view.name}`, which has {view.size} pixels, wherever it "
-                f"lies; take less than {2 * view.size}, about {view.size // 2}"
+                f"cutout: `size = {self.size}` hides all of view `{view.name}`, which has {view.size} pixels, wherever "
+                f"it lies; take less than {2 * view.size}, about {view.size // 2}"
             )
         return [Cut(self.size, fill_values(self.fill, view.channels))]

@@ -96,7 +96,8 @@ class MetaPseudoLabels:
     strong: str = "strong"
     "View of the same images that the teacher labels, and the student learns."
     uda_weight: Annotated[float, Ge(0)] = 8.0
-    'Weight of the teacher\'s own consistency; the papers ramp it up (`[[schedule]] on = "meta_pseudo_labels.uda_weight"`).'
+    """Weight of the teacher's own consistency; the papers ramp it up, by `[[schedule]]` with
+    `on = "meta_pseudo_labels.uda_weight"`."""
     temperature: Annotated[float, Interval(ge=0.01, le=100)] = 0.7
     "T that sharpens the teacher's weak answer in its consistency."
     threshold: Annotated[float, Interval(ge=0, le=1)] = 0.6
@@ -174,13 +175,13 @@ def _require(name: str, batch: Batch) -> None:
     """A view must be there. Views that no loss asks for are made where a [[pass]] names them."""
     if name not in batch.views:
         raise RecipeError(
-            f"{NAME}: the {batch.stream} stream has no view `{name}` (it has {', '.join(batch.views) or 'none'}); declare "
-            'it, and name it in a [[pass]] with model = "teacher"'
+            f"{NAME}: the {batch.stream} stream has no view `{name}` (it has {', '.join(batch.views) or 'none'}); "
+            'declare it, and name it in a [[pass]] with model = "teacher"'
         )
 
 
 @torch.no_grad()
 def labeled_loss(student: Any, view: View, truth: Tensor) -> Tensor:
-    """The student's cross-entropy on labeled images as it stands: normalised by the batch, un-noised, writing nothing."""
+    """The student's cross-entropy on labeled images as it stands: batch statistics, no noise, nothing written."""
     student.set_mode(noise=False, batch_norm="batch", write_stats=False)
     return functional.cross_entropy(student(view.images).logits, truth)
