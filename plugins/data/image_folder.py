@@ -40,17 +40,17 @@ class ImageFolder:
     labeled: Name = "train"
     "Folder with a folder of images for each class; `.` is `root` itself."
     labels_per_class: Annotated[int, Ge(0), Unit("images")] = 0
-    """Images of each class in `labeled` that keep their label, by seed; the others become unlabeled. 0 labels them all. With
-    `gamma_l`, of the most frequent class."""
+    """Images of each class in `labeled` that keep their label, by seed; the others become unlabeled. 0 labels them all.
+    With `gamma_l`, of the most frequent class."""
     unlabeled_per_class: Annotated[int, Ge(0), Unit("images")] = 0
-    """Images of each class in `labeled` that become unlabeled beside those that keep their label, by seed; the others are not
-    used. 0 takes all. With `gamma_u`, of the most frequent class; 0 takes as many as its classes allow."""
+    """Images of each class in `labeled` that become unlabeled beside those that keep their label, by seed; the others
+    are not used. 0 takes all. With `gamma_u`, of the most frequent class; 0 takes as many as the classes allow."""
     gamma_l: Annotated[float, Gt(0)] = 1.0
     """Imbalance of the labels: the first class has so many times the labels of the last, between them they fall
     exponentially. 1 is balance; below 1 (1 / 100) the first class has the fewest."""
     gamma_u: Annotated[float, Gt(0)] = 1.0
-    """Imbalance in the same way of the images in `labeled` that become unlabeled; below 1 it is reversed. Labeled images are
-    counted apart, and images of `unlabeled` stay. 1 leaves it as it is."""
+    """Imbalance in the same way of the images in `labeled` that become unlabeled; below 1 it is reversed. Labeled
+    images are counted apart, and images of `unlabeled` stay. 1 leaves it as it is."""
     unlabeled: Name | None = None
     "Folder of further unlabeled images, at any depth."
     validation: Name | Annotated[int, Ge(0)] | Annotated[float, Interval(ge=0, lt=1)] = 0
@@ -94,8 +94,10 @@ class ImageFolder:
         """Refuse what says how many images become unlabeled, or labels of which class, where all keep their label."""
         for key, off in (("gamma_l", 1), ("gamma_u", 1), ("unlabeled_per_class", 0)):
             if (value := getattr(self, key)) != off and not self.labels_per_class:
-                raise DataError(f"{WHERE}: {key} = {value:g}, but all images of `labeled` keep their label; say how many "
-                                "of a class do in `labels_per_class`")  # fmt: skip
+                raise DataError(
+                    f"{WHERE}: {key} = {value:g}, but all images of `labeled` keep their label; say how many of a class "
+                    "do in `labels_per_class`"
+                )
 
     def _only_measures(self, layout: Layout) -> bool:
         """Whether test images are all that is there, as where a finished model is measured on others' images."""
@@ -166,8 +168,8 @@ class ImageFolder:
         if left[k] < wanted[k]:
             raise layout.error(
                 f"unlabeled_per_class = {self.unlabeled_per_class:,}, but of class {shown(classes[k])} in "
-                f"{layout.name('labeled')} only {counted(int(left[k]), 'image')} of {wanted[k]:,} are left beside those "
-                "with a label and those for validation. Ask for fewer, or 0 for as many as there are"
+                f"{layout.name('labeled')} only {counted(int(left[k]), 'image')} of {wanted[k]:,} are left beside "
+                "those with a label and those for validation. Ask for fewer, or 0 for as many as there are"
             )
         return wanted
 

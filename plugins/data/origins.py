@@ -36,7 +36,8 @@ class Origins:
         if alike := [name for name in self.classes if same[name.casefold()] > 1]:
             yield f"the classes {listed(alike)} differ in upper and lower case alone"
         if unused := self._unused():
-            yield f"not used: {counted(unused, 'image')} from {self.layout.name('labeled')}, which the recipe does not ask for"
+            folder = self.layout.name("labeled")
+            yield f"not used: {counted(unused, 'image')} from {folder}, which the recipe does not ask for"
         if skipped := +self.layout.skipped:
             yield f"left out: {tally(skipped)}"
 
