@@ -1,9 +1,14 @@
-"""What several losses ask of the views that they compare."""
+"""What several plugins ask of the views that they compare."""
 
 from __future__ import annotations
 
 from sslkit import Batch, Step
 from sslkit.errors import RecipeError
+
+
+def is_labeled(view: str, batch: Batch) -> bool:
+    """Whether a view, of this batch of a step or of the other, is of the labeled stream."""
+    return (view in batch.views) == (batch.stream == "labeled")
 
 
 def batch_of_views(plugin: str, step: Step, on: tuple[str, ...], takes: str, exactly: int | None = None) -> Batch:

@@ -110,7 +110,7 @@ class InstanceSimilarity:
         if on and is_labeled(on[0], batch):
             raise RecipeError(
                 f"{NAME}: `on` names {', '.join(on)}, and {on[0]} is of the labeled stream; first comes the unlabeled "
-                'view that is labeled, then one that learns, then one of the labeled: on = ["weak", "strong", "labeled"]'
+                'view that is labeled, then one that learns, then a labeled one: on = ["weak", "strong", "labeled"]'
             )
         if not on or on[0] not in batch.views:
             return targets

@@ -40,8 +40,8 @@ class MemorySmoothing:
     smoothed before the memory is full; and embeddings are the teacher's, detached: the student's own with
     `current_student` (as for CIFAR-10), its average's with `averaged_student` (as for ImageNet).
 
-    Raises `RecipeError` where `on` begins with a view of the labeled stream, where the model has no such head, and where
-    the similarities of a batch to the memory do not fit in the device's memory.
+    Raises `RecipeError` where `on` begins with a view of the labeled stream, where the model has no such head, and
+    where the similarities of a batch to the memory do not fit in the device's memory.
     """
 
     timing: ClassVar = "step"

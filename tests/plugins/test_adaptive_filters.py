@@ -130,19 +130,24 @@ def test_what_is_as_sure_as_labeled_images_is_kept() -> None:
     logits = {"one": torch.tensor([[0.8, 0.2]]).log(), "two": torch.tensor([[0.4, 0.6]]).log()}
     asked: list[str] = []
     given_ = targets([[0.55, 0.45], [0.64, 0.36], [0.0, 1.0]])
-    made = RelativeConfidence(share=0.9).refine(given_, answering(logits, asked), ("one", "two"))  # 0.9 * 0.7
+    made = RelativeConfidence(share=0.9).refine(given_, batch(3), answering(logits, asked), ("one", "two"))  # 0.9 * 0.7
     assert made.weight.tolist() == [0, 1, 1]
     assert asked == ["one", "two"]  # nothing else is looked at
     given_.weight = torch.tensor([0.5, 0.5, 0.0])
-    weight = RelativeConfidence(share=0.9).refine(given_, answering(logits), ("one", "two")).weight
+    weight = RelativeConfidence(share=0.9).refine(given_, batch(3), answering(logits), ("one", "two")).weight
     assert weight.tolist() == [0, 0.5, 0]
 
 
 def test_relative_confidence_needs_a_step_and_a_view() -> None:
     with pytest.raises(RecipeError, match=r"relative_confidence: compares with the labeled images of a step"):
-        RelativeConfidence().refine(targets([[0.5, 0.5]]), None, ("labeled",))
+        RelativeConfidence().refine(targets([[0.5, 0.5]]), None, None, ("labeled",))
     with pytest.raises(RecipeError, match=r"relative_confidence: has no view.*on = \"labeled\""):
-        RelativeConfidence().refine(targets([[0.5, 0.5]]), answering({}), ())
+        RelativeConfidence().refine(targets([[0.5, 0.5]]), batch(1), answering({}), ())
+    views = answering({})
+    with pytest.raises(
+        RecipeError, match="relative_confidence: `on` names weak, of the unlabeled stream; it takes views"
+    ):
+        RelativeConfidence().refine(targets([[0.5, 0.5]]), batch(1), views, ("labeled", "weak"))
 
 
 # What all of them keep --------------------------------------------------------------------------------------------

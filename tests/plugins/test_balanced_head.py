@@ -124,6 +124,6 @@ def test_the_head_fits_the_students_features() -> None:
 
 def test_views_that_do_not_do_are_said() -> None:
     now = step()
-    for on in (("weak", "strong"), ("labeled", "weak")):
-        with pytest.raises(RecipeError, match="it takes labeled views, and two or more of the unlabeled stream"):
+    for on in (("weak", "strong"), ("labeled", "weak"), ("strong", "labeled", "weak")):
+        with pytest.raises(RecipeError, match="it takes labeled views first, then two or more of the unlabeled stream"):
             head().loss(now, answers().__getitem__, on, now.progress)

@@ -215,6 +215,15 @@ def test_it_takes_three_kinds_of_view(on: tuple[str, ...]) -> None:
         begun().refine(given_of(made), made.unlabeled, Answers("instance", {}), on)
 
 
+def test_a_labeled_view_is_not_the_one_that_is_corrected() -> None:
+    made, on = step(probabilities(3, 3, 0), [0, 1], [2, 0]), ("labeled", "strong", "weak")
+    for batch in (made.labeled, made.unlabeled):
+        with pytest.raises(
+            RecipeError, match=r"names labeled, strong, weak, and labeled is of the labeled stream; first"
+        ):
+            begun().refine(given_of(made), batch, Answers("instance", {}), on)
+
+
 def test_what_it_cannot_work_with(monkeypatch: pytest.MonkeyPatch) -> None:
     made = step(probabilities(3, 3, 0), [0, 1], [2, 0])
     with pytest.raises(RecipeError, match=r'labels are made for the whole pool\. Set labels = "step"'):

@@ -158,6 +158,9 @@ def test_what_it_cannot_work_with(monkeypatch: pytest.MonkeyPatch) -> None:
         begun().refine(given_of(made), None, None, ON)
     with pytest.raises(RecipeError, match="`on` names no view"):
         begun().refine(given_of(made), made.unlabeled, Answers("projection", {}), ())
+    for batch in (made.labeled, made.unlabeled):
+        with pytest.raises(RecipeError, match=r'labeled is of the labeled stream; first .*on = \["weak", "labeled"\]'):
+            begun().refine(given_of(made), batch, Answers("projection", {}), ("labeled", "weak"))
     with pytest.raises(RecipeError, match=r"has no such head \(it has `own`\)\. Add a plugin that makes one"):
         begun().refine(given_of(made), made.unlabeled, Answers("own", {"weak": rows(3, 4, 0)}), ("weak",))
     monkeypatch.setattr(room, "memory_of", lambda device: 10_000)
