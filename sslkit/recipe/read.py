@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -80,6 +81,7 @@ def find_file(
     said = shortened_path(path)
     try:
         if path.is_file():
+            path = _plain(path)
             return _label(path), path
         known = shipped()
         if str(name) in known and isinstance(name, str):
@@ -96,6 +98,15 @@ def find_file(
     hint = did_you_mean(path.name, beside(path, "*.toml")) or did_you_mean(path.stem, known)
     raise RecipeError(f"{said if str(name) else '(no name)'}: no such {what}\n  "
                       + sentence(f"shipped {PLURAL[what]}: {listed(known)}.", hint))  # fmt: skip
+
+
+def _plain(path: Path) -> Path:
+    """A file's path without the `..` that it can do without; beyond a link to a folder they lead elsewhere, and stay."""
+    plain = Path(os.path.normpath(path))
+    try:
+        return plain if plain.parent.samefile(path.parent) else path
+    except OSError:  # there is no such folder
+        return path
 
 
 def shortened_path(path: Path) -> str:
