@@ -59,5 +59,13 @@ def runnable(name, folder):
     try:
         open_data(recipe)
     except MissingData:
-        return load(scaled_down(name, folder))
+        return load(scaled_down(name, folder)) if example(name) else load(name, on_pictures(recipe, folder))
     return recipe
+
+
+def on_pictures(recipe, folder):
+    """Overrides of a recipe whose folders are not here: pictures of three classes, two of each labeled."""
+    data = recipe.table["data"]
+    fill(Path(folder), data)
+    few = {"classes": 0, "labels_per_class": 2, "unlabeled_per_class": 0, "gamma_l": 1.0, "gamma_u": 1.0}
+    return {"data.root": str(folder), **{f"data.{key}": value for key, value in few.items() if key in data}}

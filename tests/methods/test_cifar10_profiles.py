@@ -48,7 +48,7 @@ SETTINGS = {
     "remixmatch": {"noise.mixup.alpha": 0.75, "labeler.sharpen.temperature": 0.5},
     "meta_pseudo_labels": {"optimizer.rate": 0.05, "step.label_smoothing": 0.15, "step.threshold": 0.6},
 }
-"What papers and their codes have (`shared/reference/methods.md`, B)."
+"What papers and their codes have."
 
 
 @pytest.fixture(scope="module")

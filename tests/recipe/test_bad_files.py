@@ -214,7 +214,10 @@ def test_files_that_may_not_be_read(tmp_path):
         name: as_nobody(lambda name=name: load(tmp_path / f"{name}.toml").settings.steps) for name in [*texts, "closed"]
     }
     for name in ("closed", "kept", "hidden", "plugged", "deep", "heavy"):
-        assert said[name].startswith(("RecipeError: ", "Unreadable: ")) and "permission denied" in said[name], (name, said[name])
+        assert said[name].startswith(("RecipeError: ", "Unreadable: ")) and "permission denied" in said[name], (
+            name,
+            said[name],
+        )
     assert "line " in said["plugged"] and "line " in said["heavy"] and "line 1" in said["hidden"]
     assert "there is no file" in said["far"]
     assert said["data"] == said["file"] == "100", "a data plugin's files are its own to complain of"
