@@ -14,6 +14,7 @@ All are optional. They are class attributes, never fields, so that no recipe can
 
 from __future__ import annotations
 
+from dataclasses import is_dataclass
 from functools import cache
 from typing import Any
 
@@ -44,7 +45,7 @@ def trait(cls: type, name: str) -> tuple[str, ...]:
 
 def _said(cls: type, name: str) -> Any:
     """What a class has under a trait's name; a setting of that name is no trait."""
-    return () if name in fields.hints(cls) else getattr(cls, name, ())
+    return () if is_dataclass(cls) and name in fields.hints(cls) else getattr(cls, name, ())
 
 
 @cache

@@ -53,6 +53,8 @@ def test_shipped_files_name_their_schema_in_the_first_line():
         assert (ROOT / folder / schema).is_file()
         for path in (ROOT / folder).glob("*.toml"):
             assert path.read_text("utf-8").splitlines()[0] == f"#:schema ./{schema}", path
+    for path in (ROOT / "recipes" / "cifar10").glob("*.toml"):
+        assert path.read_text("utf-8").splitlines()[0] == "#:schema ../recipe.schema.json", path
 
 
 def test_the_shipped_schema_knows_the_built_ins_alone(weather):
