@@ -186,7 +186,7 @@ def test_stopped_and_woken_again_it_goes_on_to_the_same_bits(trial, workers):
 
 
 @pytest.mark.torture
-@pytest.mark.parametrize("name", harness.RECIPES)
+@pytest.mark.parametrize("name", [*harness.OWN, "fixmatch", "noisy_student", "meta_pseudo_labels", "remixmatch"])
 def test_torture_stopped_and_woken_many_times(trial, name):
     run = overridden(trial(name), workers=2)
     assert stopped_and_woken(run, pauses=50, looks=0.1) == "finished", run.log.read_text()
