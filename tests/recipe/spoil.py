@@ -194,8 +194,9 @@ def spoiled_table(text, chance):
     root = tomllib.loads(text)
     for _ in range(chance.choice([1, 1, 1, 2, 4])):
         what = chance.random()
-        if what > 0.8:
-            gently(chance.choice([one for one in containers(root) if isinstance(one, dict) and one]), chance)
+        tables = [one for one in containers(root) if isinstance(one, dict) and one]  # none where all was taken out
+        if what > 0.8 and tables:
+            gently(chance.choice(tables), chance)
         elif what < 0.12:
             generations(root, chance)
         elif what < 0.15:
