@@ -72,16 +72,17 @@ class Network(nn.Module):
             return
         if self._mode is None:  # walking through all modules takes longer than setting them
             self._learning = [
-                (module, not f"{name}.".startswith(self.frozen), getattr(module, "running_mean", None) is not None)
+                (module, not f"{name}.".startswith(self.frozen), counts(module))
                 for name, module in self.named_modules()
             ]
         self._mode = mode
-        for module, learns, counts in self._learning:
-            if counts and isinstance(module, _NormBase):
-                module.training = learns and batch_norm == "batch"
-                module.track_running_stats = write_stats or not module.training
+        for module, learns, norm in self._learning:
+            own = vars(module)  # plain entries: a module's `__setattr__` looks for tensors first
+            if norm:
+                own["training"] = learns and batch_norm == "batch"
+                own["track_running_stats"] = write_stats or not own["training"]
             else:
-                module.training = learns and noise
+                own["training"] = learns and noise
 
     def freeze(self, layers: list[str]) -> None:
         """Let the model's layers whose names start so stay as they are: no gradient, no noise, the running statistics.
@@ -123,6 +124,11 @@ class Network(nn.Module):
     def no_weight_decay(self) -> set[str]:
         """Parameters that the model keeps from decay, by their names here."""
         return {f"model.{name}" for name in getattr(self.model, "no_weight_decay", tuple)()}
+
+
+def counts(module: nn.Module) -> bool:
+    """Whether a module normalises and keeps running statistics."""
+    return isinstance(module, _NormBase) and module.running_mean is not None
 
 
 def beginnings(name: str) -> list[str]:

@@ -296,3 +296,12 @@ def test_losses_without_any_gradient_stop_the_run(tiny):
         ]
     with pytest.raises(RunError, match="generation 0, step 0: `supervised`: no loss has a gradient for the student"):
         Bench(recipe).train(1)
+
+
+def test_a_copy_in_some_mode_has_modes_of_its_own(tiny):
+    network = network_of(tiny("[model]\nsize = 16"))
+    network.set_mode(noise=True, batch_norm="batch", write_stats=True)
+    twin = deepcopy(network)
+    twin.set_mode(noise=False, batch_norm="running", write_stats=False)
+    assert not any(module.training for module in twin.modules())
+    assert all(module.training for name, module in network.named_modules() if name)
