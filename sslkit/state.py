@@ -117,7 +117,7 @@ class State:
         """The recipe's passes that training runs: a teacher's, only where it labels at each step, or learns."""
         teaches = self.label_timing or "teacher" in self.trainables
         answers = {"student": True, "teacher": teaches, "average": teaches or self.average is not None}
-        return [table for table in self.cfg.passes if answers.get(table.model, teaches)]
+        return [table for table in self.cfg.passes if answers[table.model]]
 
     def view_spec(self, name: str, stream: str, model: Network) -> ViewSpec:
         """A view at the size that a model takes."""

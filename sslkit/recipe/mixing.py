@@ -1,9 +1,9 @@
 """Who mixes rows, and who labels them: what a labeler has seen in a pass must not change before the pass is learned from.
 
-Labels are made before rows are mixed. Where the student itself teaches, it answers a labeler from the student's own pass,
-so that the batch that the recipe asks for is one. A mixed view in that pass would run through the student twice: as it was, for
-the labels, and as it is then, for the losses. And what a plugin remembers of the student's answers to an image is of no
-image alone where rows were mixed.
+Labels are made before rows are mixed. Where the student itself teaches, it answers a labeler from the student's own
+pass, so that the batch that the recipe asks for is one. A mixed view in that pass would run through the student twice: as
+it was, for the labels, and as it is then, for the losses. And what a plugin remembers of the student's answers to an
+image is of no image alone where rows were mixed.
 """
 
 from __future__ import annotations
