@@ -14,6 +14,7 @@ import click
 from .errors import Interrupted, SslkitError
 
 COMMANDS = {
+    "init": ("sslkit.commands.init", "Look at folders of images, and write a recipe that fits them."),
     "run": ("sslkit.commands.run", "Train what a recipe describes, or go on with an unfinished run."),
     "check": ("sslkit.commands.check", "Draw what a recipe composes, warn of what looks unintended, try its losses."),
     "status": ("sslkit.commands.status", "Say how far a run is, from another terminal or after it ended."),
@@ -22,6 +23,9 @@ COMMANDS = {
     "schema": ("sslkit.commands.schema", "Write what editors check and complete recipes by."),
     "study": ("sslkit.commands.study", "Run a recipe's variants over several seeds and compare them."),
     "evaluate": ("sslkit.commands.evaluate", "Measure a run's models: any generation, any metrics, any data."),
+    "labels": ("sslkit.commands.labels", "Look at a run's pseudo-labels; export, compare and correct them."),
+    "predict": ("sslkit.commands.predict", "Classify images with a run's model: files, folders, tars, or a list."),
+    "export": ("sslkit.commands.export", "Write a run's model for other tools: timm, ONNX, torch.export."),
     "compare": ("sslkit.commands.compare", "Lay runs side by side: what differs in their recipes, and what came out."),
 }
 "Command -> the module that holds a click command of the same name, and its line in `sslkit --help`."

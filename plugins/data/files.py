@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from sslkit import Image
 from sslkit.errors import DataError
 
-from .decoding import decode
-from .words import shown
+from sslkit.images.decoding import decode
+from sslkit.images.words import shown
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from .files import Files
 from .layout import Layout
 from .origins import Origins
 from .parts import NOTHING, Part, labeled, measured, part, tested
-from .words import counted, shown
+from sslkit.images.words import counted, shown
 
 Name = Annotated[str, MinLen(1)]
 WHERE = "[data] image_folder"

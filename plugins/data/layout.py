@@ -10,8 +10,8 @@ from pathlib import Path
 
 from sslkit.errors import DataError, MissingData
 
-from .listing import Listing, list_images
-from .words import listed, near, printable, shown, tally
+from sslkit.images.listing import Listing, list_images
+from sslkit.images.words import listed, near, printable, shown, tally
 
 ALIKE = ({"labeled", "unlabeled"}, {"validation", "test"})
 "Keys that may name one and the same folder."

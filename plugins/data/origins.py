@@ -8,7 +8,7 @@ import numpy as np
 
 from .layout import Layout
 from .parts import Part
-from .words import counted, listed, tally
+from sslkit.images.words import counted, listed, tally
 
 
 @dataclass(frozen=True, eq=False)

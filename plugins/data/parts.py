@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .layout import Layout
-from .listing import Listing
-from .words import counted, listed, near, printable, shown
+from sslkit.images.listing import Listing
+from sslkit.images.words import counted, listed, near, printable, shown
 
 
 @dataclass(frozen=True, eq=False)

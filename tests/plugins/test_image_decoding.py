@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sslkit_plugins.data import decoding
-from sslkit_plugins.data.decoding import decode
+from sslkit.images import decoding
+from sslkit.images.decoding import decode
 
 RED, GREEN = (255, 0, 0), (0, 200, 50)
 HALVES = np.concatenate([np.full((10, 30, 3), RED, np.uint8), np.full((10, 30, 3), GREEN, np.uint8)])

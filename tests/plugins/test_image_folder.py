@@ -14,11 +14,11 @@ from sslkit import Data, Images, Progress
 from sslkit.environment import fingerprint
 from sslkit.errors import DataError, MissingData
 from sslkit.recipe import load
-from sslkit_plugins.data import listing
+from sslkit.images import listing
 from sslkit_plugins.data.drawing import apportion, draw
 from sslkit_plugins.data.image_folder import ImageFolder
-from sslkit_plugins.data.listing import list_images, natural
-from sslkit_plugins.data.words import printable
+from sslkit.images.listing import list_images, natural
+from sslkit.images.words import printable
 
 Open = Callable[..., Data]
 

@@ -1,0 +1,1 @@
+"""`sslkit export`: a finished model as other tools load it."""

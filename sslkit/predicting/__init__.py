@@ -1,0 +1,1 @@
+"""`sslkit predict`: images in, classes out, as many as there are."""

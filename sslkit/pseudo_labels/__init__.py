@@ -1,0 +1,1 @@
+"""`sslkit labels`: what a run learned from, looked at, compared, exported and corrected."""
