@@ -28,7 +28,8 @@ from sslkit.recipe import load
 from sslkit.session import Session
 from sslkit.state import State, facts_of, fresh_state, open_data
 from sslkit.streams import assemble, make_streams
-from sslkit.types import Labeled, Targets
+from sslkit.dataset import Labeled
+from sslkit.types import Targets
 
 NULL = '''
 import torch

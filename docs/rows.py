@@ -23,7 +23,8 @@ from sslkit.recipe.model import Generation, Recipe
 from sslkit.session import Session
 from sslkit.state import State, open_data
 from sslkit.streams import assemble, make_streams
-from sslkit.types import Labeled, Outputs
+from sslkit.dataset import Labeled
+from sslkit.types import Outputs
 
 L, U = 7, 11
 "Images of a small step: a formula is L * a + U * b with a < 11."

@@ -8,22 +8,20 @@ from .hookspecs import hookimpl
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from .dataset import OUTSIDE, UNKNOWN, Data, Image, Images, Labeled, LeftOut, Look
     from .distributed import global_mean
     from .errors import MissingData, SslkitError
     from .folder import Run
     from .measuring.evaluate import Evaluation, evaluate
     from .runs import run
+    from .starting.recognized import Recognized
     from .types import (
         Batch,
         Classifier,
-        Data,
         Event,
         Facts,
         Forward,
-        Image,
-        Images,
         Keys,
-        Labeled,
         LossTerm,
         Outputs,
         Progress,
@@ -40,13 +38,17 @@ _HOMES = {
     "folder": ["Run"],
     "measuring.evaluate": ["Evaluation", "evaluate"],
     "runs": ["run"],
+    "starting.recognized": ["Recognized"],
+    "dataset": ["Data", "Image", "Images", "Labeled", "LeftOut", "Look", "OUTSIDE", "UNKNOWN"],
     "types": [
-        "Batch", "Classifier", "Data", "Event", "Facts", "Forward", "Image", "Images", "Keys", "Labeled", "LossTerm",
-        "Outputs", "Progress", "Step", "Targets", "Transform", "View", "ViewSpec",
+        "Batch", "Classifier", "Event", "Facts", "Forward", "Keys", "LossTerm", "Outputs", "Progress", "Step", "Targets",
+        "Transform", "View", "ViewSpec",
     ],
 }  # fmt: skip
 
 __all__ = [
+    "OUTSIDE",
+    "UNKNOWN",
     "Batch",
     "Classifier",
     "Data",
@@ -58,10 +60,13 @@ __all__ = [
     "Images",
     "Keys",
     "Labeled",
+    "LeftOut",
+    "Look",
     "LossTerm",
     "MissingData",
     "Outputs",
     "Progress",
+    "Recognized",
     "Run",
     "SslkitError",
     "Step",

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor, nn
 
+from .dataset import Data
 from .errors import DataError, PluginError, SslkitError
 from .recipe.message import counted
 from .recipe.model import Entry
-from .types import Data, LossTerm, Targets
+from .types import LossTerm, Targets
 
 
 class Call(NamedTuple):

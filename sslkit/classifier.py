@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .dataset import Images
 from .loader import ViewMaker
 from .network import Network
 from .streams import to_floats
-from .types import Images, Outputs
+from .types import Outputs
 
 
 def chunks(images: Images, view: ViewMaker, rows: int) -> Iterator[tuple[Tensor, Tensor]]:

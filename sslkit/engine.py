@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .ahead import load_steps
+from .dataset import Labeled
 from .errors import RunError
 from .evaluation import evaluate, generation_entry
 from .forward import Forward, LabelForward
@@ -13,7 +14,7 @@ from .labels import pool_labels
 from .session import Session
 from .state import State, facts_of, fresh_state
 from .streams import assemble, make_streams
-from .types import Labeled, LossTerm, Step
+from .types import LossTerm, Step
 
 
 def fit(session: Session) -> dict[str, Any]:

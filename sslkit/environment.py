@@ -17,9 +17,9 @@ import numpy as np
 import torch
 
 from . import __version__
+from .dataset import Data
 from .errors import RunError
 from .recipe.model import Recipe
-from .types import Data
 
 
 def choose_device(name: str | None) -> torch.device:

@@ -29,6 +29,10 @@ class PluginError(SslkitError):
     """A plugin that raised, or that answered something else than its hook promises."""
 
 
+class MostProbableOnly(SslkitError):
+    """All probabilities of a pool were asked for, of which only the most probable are kept (see `sslkit.pool`)."""
+
+
 class DataError(SslkitError):
     """Data that cannot be used as the recipe asks."""
 

@@ -18,17 +18,16 @@ import pluggy
 from torch import Tensor, nn
 
 from .answers import Call, check_alike, check_targets, checked, measured
+from .dataset import Data, Labeled
 from .errors import RecipeError, SslkitError, told
 from .manager import Manager
 from .recipe.model import Entry
-from .types import (
+from .types import (  # fmt: skip
     Batch,
     Classifier,
-    Data,
     Event,
     Facts,
     Forward,
-    Labeled,
     LossTerm,
     Outputs,
     Progress,
@@ -37,7 +36,7 @@ from .types import (
     Targets,
     Transform,
     ViewSpec,
-)  # fmt: skip
+)
 
 Where = Callable[[Entry], bool]
 Model = TypeVar("Model", bound=nn.Module)

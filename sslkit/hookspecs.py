@@ -40,14 +40,13 @@ import pluggy
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from .dataset import Data, Labeled
     from .types import (
         Batch,
         Classifier,
-        Data,
         Event,
         Facts,
         Forward,
-        Labeled,
         LossTerm,
         Outputs,
         Progress,
@@ -76,7 +75,11 @@ class AnyHooks:
 
 
 class DataHooks:
-    """`[data]`: where images come from."""
+    """`[data]`: where images come from.
+
+    A class may also have a static method `recognize(folder: Path) -> Recognized | None`, by which `sslkit init` finds the
+    plugin that opens a folder, and its settings: `sslkit.Recognized` says how.
+    """
 
     @hookspec
     def open_data(self, progress: Progress) -> Data:

@@ -13,12 +13,13 @@ from safetensors.torch import save_file
 
 from .artifacts import committed, damage, load_tree, save_tree
 from .classifier import chunks
+from .dataset import Data
 from .errors import RunError
 from .forward import LabelForward
 from .keeping.room import patiently
 from .state import State
 from .streams import make_batch, make_view
-from .types import Data, Progress, Step, Targets
+from .types import Progress, Step, Targets
 
 if TYPE_CHECKING:
     from .session import Session

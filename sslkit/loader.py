@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .dataset import Image, Images
 from .errors import PluginError, SslkitError, told
 from .randomness import key, numpy_generator, row_keys, uniform
-from .types import Image, Images, Transform, ViewSpec
+from .types import Transform, ViewSpec
 
 Rows = NDArray[np.int64]
 

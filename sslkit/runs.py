@@ -14,6 +14,7 @@ import torch
 from .check.forewarn import forewarn
 from .check.probe import rehearse
 from .check.seen import GenerationProbe
+from .dataset import Data
 from .engine import fit
 from .environment import choose_device, determinism, environment, stop_signals
 from .errors import Interrupted, RunError, SslkitError
@@ -29,7 +30,7 @@ from .recipe.model import Recipe, hash_of
 from .recipe.tables import mixed
 from .session import Session
 from .state import open_data
-from .types import Classifier, Data, Progress
+from .types import Classifier, Progress
 
 
 def new_folder(out: str | Path | None, name: str) -> Path:

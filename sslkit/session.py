@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 
+from .dataset import Data
 from .folder import Run
 from .network import Network
 from .recipe.model import Entry, Generation, Recipe
-from .types import Classifier, Data
+from .types import Classifier
 
 
 @dataclass(eq=False)

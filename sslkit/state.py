@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .checkpoint import load_optimizer_state, optimizer_state
+from .dataset import Data, Labeled
 from .decay import decaying
 from .errors import DataError, RecipeError, RunError
 from .forward import Forward, Models
@@ -22,7 +23,7 @@ from .randomness import key, seed_torch
 from .recipe.blame import blamed
 from .recipe.model import CLEAN, Entry, Generation, OptimizerTable, PassTable, Recipe, Stream
 from .recipe.traits import trait
-from .types import Data, Facts, Labeled, LossTerm, Outputs, Progress, Purpose, Step, Targets, ViewSpec
+from .types import Facts, LossTerm, Outputs, Progress, Purpose, Step, Targets, ViewSpec
 
 
 @dataclass(eq=False)

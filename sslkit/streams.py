@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .dataset import Data
 from .loader import Sampler, StreamLoader, ViewMaker
 from .randomness import key
 from .recipe.model import CLEAN
 from .state import State
-from .types import Batch, Data, Progress, Step, View, ViewSpec
+from .types import Batch, Progress, Step, View, ViewSpec
 
 
 def to_floats(images: Tensor, device: torch.device) -> Tensor:
@@ -26,6 +27,8 @@ def assemble(state: State, arrays: dict[str, Any]) -> Step:
     labeled = batches["labeled"]
     assert state.labeled is not None
     labeled.truth = state.labeled.truth[labeled.index].to(state.device)
+    if state.labeled.weight is not None:
+        labeled.weight = state.labeled.weight[labeled.index].to(state.device)
     return Step(labeled, batches.get("unlabeled"), state.progress)
 
 

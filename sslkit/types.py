@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from .dataset import Image, Images
+from .pool import TopK
 from .randomness import key, numpy_generator, torch_generator
 
-Image = NDArray[np.uint8]  # (H, W, C)
 Keys = NDArray[np.uint64]  # (N,)
 
 
@@ -80,8 +81,8 @@ class Targets:
     """Pseudo-labels of N rows: a batch, or the whole pool ("a pool is a big batch"). They carry no gradient."""
 
     index: Tensor  # (N,) position in the stream's data set
-    raw: Tensor  # (N, K) the teacher's probabilities, untouched
-    probs: Tensor  # (N, K) what the student is asked to predict; a hard label is one-hot
+    raw: Tensor  # (N, K) the teacher's probabilities, untouched; of a pool with many classes a `sslkit.pool.TopK`
+    probs: Tensor  # (N, K) what the student is asked to predict; a hard label is one-hot; may be a `TopK`, as `raw`
     weight: Tensor  # (N,) in the loss; 0 = filtered out
     copies: Tensor  # (N,) pool only: how often an epoch draws a row (2.3 = 2 or 3); losses never see it
 
@@ -107,8 +108,13 @@ class Targets:
         """(N,) bool: rows that teach anything."""
         return (self.copies > 0) & (self.weight > 0)
 
+    def mapped(self, function: Callable[[Tensor], Tensor]) -> Targets:
+        """The same rows, `probs` changed each by itself: `function` takes and returns (M, K), not always all at once."""
+        probs = cast("Tensor | TopK", self.probs)
+        return replace(self, probs=cast(Tensor, probs.map(function) if isinstance(probs, TopK) else function(probs)))
+
     def rows(self, index: Tensor | slice) -> Targets:
-        """The rows at `index` (M,), or of a slice."""
+        """The rows at `index` (M,), or of a slice, with all their classes."""
         return Targets(*(getattr(self, name)[index] for name in self.columns))
 
     def to(self, device: torch.device) -> Targets:
@@ -138,6 +144,7 @@ class Batch:
     truth: Tensor | None = None  # (N,) labels, on the labeled stream
     targets: Targets | None = None
     classes: int = 0  # K
+    weight: Tensor | None = None  # (N,) of the truth, where the data says it
 
     def targets_of(self, view: str, truth: bool = False) -> Targets:
         """What to predict on a view: its own targets, else the batch's pseudo-labels (skipped for `truth`), else truth."""
@@ -147,7 +154,8 @@ class Batch:
         if self.truth is None:
             raise LookupError(f"the {self.stream} stream has no targets: nothing labels it")
         empty = torch.zeros(len(self.truth), self.classes, device=self.truth.device)
-        return Targets.of(self.index, empty.scatter_(1, self.truth[:, None], 1.0))  # `one_hot` would search a maximum
+        sure = Targets.of(self.index, empty.scatter_(1, self.truth[:, None], 1.0))  # `one_hot` would search a maximum
+        return sure if self.weight is None else replace(sure, weight=self.weight)
 
 
 @dataclass(eq=False)
@@ -223,57 +231,6 @@ class ViewSpec:
     size: int  # pixels on a side
     channels: int
     crop: float = 1.0  # share of an image's shorter side that is shown, where no noise crops it
-
-
-@dataclass(eq=False)
-class Images:
-    """One split: images with stable ids. `read` takes (M,) positions and returns M (H, W, C) uint8 arrays."""
-
-    ids: Sequence[str]
-    read: Callable[[NDArray[np.int64]], list[Image]]
-    truth: NDArray[np.int64]  # (N,) class numbers, -1 where unknown; training sees them on the labeled split only
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    @property
-    def known(self) -> bool:
-        """Whether any truth is there to measure against."""
-        return bool((self.truth >= 0).any())
-
-
-@dataclass(eq=False)
-class Data:
-    """What a data plugin opens."""
-
-    classes: tuple[str, ...]
-    labeled: Images
-    unlabeled: Images | None = None
-    validation: Images | None = None
-    test: Images | None = None
-    channels: int = 3
-    notes: tuple[str, ...] = ()  # said in the run's output
-
-    @property
-    def splits(self) -> dict[str, Images]:
-        """The splits that are there, by name."""
-        names = ("labeled", "unlabeled", "validation", "test")
-        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-
-
-@dataclass(eq=False)
-class Labeled:
-    """The rows of the labeled stream, which a labeler may revise: where each image lies, and its class."""
-
-    origin: Tensor  # (N,) 0 = the labeled split, 1 = the unlabeled split
-    index: Tensor  # (N,) position in that split
-    truth: Tensor  # (N,) the class that training uses
-
-    @classmethod
-    def of(cls, images: Images) -> Labeled:
-        """The labeled split as it is."""
-        index = torch.arange(len(images))
-        return cls(torch.zeros_like(index), index, torch.as_tensor(images.truth))
 
 
 class Classifier(Protocol):

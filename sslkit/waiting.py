@@ -15,7 +15,7 @@ Item = TypeVar("Item")
 
 @contextmanager
 def waiting(what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr, gone when the work is done: `with waiting("reading", 1000) as done: ...; done(10)`.
+    """Show a bar on stderr, gone when the work is done; in the block, `done(10)` says that ten more are.
 
     `total` None: it is not known how much there is, and what is done is counted. `done` takes how many were done since it
     was called last. Nothing is shown where stderr is no terminal, nor before `PATIENCE` has passed.

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from sslkit import Image
 from sslkit.errors import DataError
-
 from sslkit.images.decoding import decode
 from sslkit.images.words import shown
 

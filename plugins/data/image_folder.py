@@ -9,13 +9,13 @@ from annotated_types import Ge, Gt, Interval, MinLen, Unit
 
 from sslkit import Data, Images, Progress, hookimpl
 from sslkit.errors import DataError
+from sslkit.images.words import counted, shown
 
 from .drawing import Rows, apportion, counts_of, draw, long_tail, shares
 from .files import Files
 from .layout import Layout
 from .origins import Origins
 from .parts import NOTHING, Part, labeled, measured, part, tested
-from sslkit.images.words import counted, shown
 
 Name = Annotated[str, MinLen(1)]
 WHERE = "[data] image_folder"

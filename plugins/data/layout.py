@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sslkit.errors import DataError, MissingData
-
 from sslkit.images.listing import Listing, list_images
 from sslkit.images.words import listed, near, printable, shown, tally
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sslkit.images.words import counted, listed, tally
+
 from .layout import Layout
 from .parts import Part
-from sslkit.images.words import counted, listed, tally
 
 
 @dataclass(frozen=True, eq=False)

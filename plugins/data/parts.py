@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .layout import Layout
 from sslkit.images.listing import Listing
 from sslkit.images.words import counted, listed, near, printable, shown
+
+from .layout import Layout
 
 
 @dataclass(frozen=True, eq=False)

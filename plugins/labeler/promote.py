@@ -72,9 +72,5 @@ class Promote:
         if stored is None:
             return labeled
         rows = promoted(stored.label, stored.confidence, stored.kept, self._rates)
-        index = stored.index[rows].to(labeled.index)
-        return Labeled(
-            origin=torch.cat([labeled.origin, torch.ones_like(index)]),
-            index=torch.cat([labeled.index, index]),
-            truth=torch.cat([labeled.truth, stored.label[rows].to(labeled.truth)]),
-        )
+        index = stored.index[rows]
+        return labeled.with_rows(torch.ones_like(index), index, stored.label[rows])

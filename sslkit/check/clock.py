@@ -10,13 +10,13 @@ import numpy as np
 import torch
 
 from ..ahead import FORKS, load_steps
+from ..dataset import Data, Images
 from ..engine import train_step
 from ..evaluation import make_classifier
 from ..recipe.model import Recipe
 from ..session import Session
 from ..state import State
 from ..streams import assemble, make_streams
-from ..types import Data, Images
 from .seen import GenerationProbe, Seconds
 
 TIMED = 3

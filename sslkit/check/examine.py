@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
+from ..dataset import Data
 from ..environment import determinism
 from ..errors import MissingData, PluginError, SslkitError
 from ..recipe.model import Recipe
 from ..state import facts_of, open_data
-from ..types import Data
 from .guards import guards
 from .picture import picture
 from .probe import META, baseline_seconds, compose, facts_without, probe

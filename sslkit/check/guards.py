@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 
+from ..dataset import Data
 from ..recipe.message import listed, shown
 from ..recipe.model import Entry, Recipe
 from ..recipe.traits import trait
-from ..types import Data, Facts, Progress
+from ..types import Facts, Progress
 from .composition import Composition
 from .filters import verdicts
 from .seen import GenerationProbe

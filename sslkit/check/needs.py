@@ -20,9 +20,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..ahead import AHEAD, BUDGET
 from ..checkpoint import KEPT
+from ..dataset import Data
 from ..network import Network
 from ..recipe.model import Settings
-from ..types import Data
 
 ROWS = 2
 "Images that a model is tried on: batch-norm needs two."

@@ -8,12 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..dataset import Data
 from ..hooks import Hooks
 from ..recipe.draft import RESERVED, STREAMS
 from ..recipe.merge import name_of
 from ..recipe.model import CLEAN, Entry, Generation, OptimizerTable, PassTable, Recipe
 from ..recipe.places import Table, plain
-from ..types import Data, Facts, Progress
+from ..types import Facts, Progress
 from .clock import generation_seconds
 from .composition import Composition
 from .needs import disk, per_image

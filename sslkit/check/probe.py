@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ..ahead import load_steps
+from ..dataset import Data, Images, Labeled
 from ..engine import make_targets
 from ..errors import RecipeError, SslkitError
 from ..folder import Run
@@ -34,7 +35,7 @@ from ..recipe.model import Entry, Generation, Recipe
 from ..session import Session
 from ..state import State, facts_of, fresh_state, make_optimizer, plugins_of
 from ..streams import assemble, make_streams
-from ..types import Data, Facts, Images, Labeled, Step, Targets, ViewSpec
+from ..types import Facts, Step, Targets, ViewSpec
 from .clock import timed
 from .composition import Composition
 from .needs import Needs, has_validation, known, needs_of

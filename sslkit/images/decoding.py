@@ -9,7 +9,7 @@ from cv2.utils import logging
 from PIL import Image as Pil
 from PIL import ImageOps, UnidentifiedImageError
 
-from ..types import Image
+from ..dataset import Image
 
 JPEG, END_OF_JPEG = b"\xff\xd8\xff", b"\xff\xd9"
 GREY_DEEP = "I;16"

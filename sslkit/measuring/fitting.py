@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..dataset import Data
 from ..errors import DataError, SslkitError
 from ..recipe.message import counted, shown
 from ..recipe.model import Recipe
 from ..state import open_data
-from ..types import Data, Facts
+from ..types import Facts
 
 
 def check_measurable(data: Data, what: str) -> None:

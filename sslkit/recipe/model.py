@@ -57,6 +57,9 @@ class Settings:
     "Steps between log lines."
     label_batch: Annotated[int, Ge(1), Unit("images")] = 256
     "Images in a chunk when a pool is labeled or a split evaluated."
+    label_top: Annotated[int, Ge(0), Unit("classes")] = 32
+    """Where there are more classes than twice this, a pool's labels keep so many, the most probable, and the remainder,
+    which is spread over the others. 0 keeps all."""
     workers: Annotated[int, Ge(0), Unit("processes")] = 1
     "Processes that make views; results do not depend on their number. None is started where they cannot be forked."
     precision: Literal["float32", "bfloat16"] = "float32"

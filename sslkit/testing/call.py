@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..dataset import Images, Labeled
 from ..errors import PluginError, SslkitError
-from ..types import Batch, Images, Labeled, Step, Targets
+from ..types import Batch, Step, Targets
 
 INITIALISING = ("build_model", "extend_model", "trainables")
 "Hooks that draw initial weights from torch's default generator, which the engine seeds for them."

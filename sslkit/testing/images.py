@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..dataset import Data, Images
 from ..randomness import row_keys
-from ..types import Data, Images, Progress, Step
+from ..types import Progress, Step
 from .call import Call, bits
 from .teaching import check_targets
 from .world import SIZE, World

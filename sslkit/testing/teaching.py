@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..types import Batch, Labeled, Step, Targets
+from ..dataset import Labeled
+from ..types import Batch, Step, Targets
 from .call import Call, bits
 from .world import CLASSES, VIEWS, World
 

@@ -12,23 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..dataset import Data, Image, Images, Labeled
 from ..network import Network
-from ..types import (
-    Batch,
-    Data,
-    Event,
-    Facts,
-    Image,
-    Images,
-    Labeled,
-    LossTerm,
-    Outputs,
-    Progress,
-    Step,
-    Targets,
-    View,
-    ViewSpec,
-)  # fmt: skip
+from ..types import Batch, Event, Facts, LossTerm, Outputs, Progress, Step, Targets, View, ViewSpec  # fmt: skip
 
 CLASSES = ("ant", "bee", "cat")
 SIZE = 16  # pixels on a side

@@ -10,6 +10,7 @@ import sslkit
 from sslkit import hookimpl
 from sslkit.ahead import load_steps
 from sslkit.check.probe import throwaway
+from sslkit.dataset import Labeled
 from sslkit.engine import make_targets, train_step
 from sslkit.folder import Run
 from sslkit.labels import label_pool
@@ -18,7 +19,6 @@ from sslkit.recipe.model import Entry
 from sslkit.session import Session
 from sslkit.state import facts_of, fresh_state, open_data, plugins_of
 from sslkit.streams import assemble, make_streams
-from sslkit.types import Labeled
 
 CPU = torch.device("cpu")
 

@@ -13,12 +13,12 @@ from photos import fill, picture, put
 from sslkit import Data, Images, Progress
 from sslkit.environment import fingerprint
 from sslkit.errors import DataError, MissingData
-from sslkit.recipe import load
 from sslkit.images import listing
-from sslkit_plugins.data.drawing import apportion, draw
-from sslkit_plugins.data.image_folder import ImageFolder
 from sslkit.images.listing import list_images, natural
 from sslkit.images.words import printable
+from sslkit.recipe import load
+from sslkit_plugins.data.drawing import apportion, draw
+from sslkit_plugins.data.image_folder import ImageFolder
 
 Open = Callable[..., Data]
 

@@ -145,7 +145,7 @@ class Promote(Remembers):
         self.rounds_ += 1
         best = stored.confidence.argsort(descending=True, stable=True)[: self.rounds_]
         added = (torch.ones_like(best), stored.index[best], stored.label[best])
-        return Labeled(*(torch.cat(pair) for pair in zip(vars(labeled).values(), added, strict=True)))
+        return labeled.with_rows(*added)
 
 
 @dataclass(eq=False, kw_only=True)

@@ -385,8 +385,8 @@ def test_other_data_is_refused_and_data_in_another_order_is_said(trial, monkeypa
     more = trial("twin", "more")
     monkeypatch.undo()
     assert more.kill_at("step", 5) == "killed"
-    splits = sslkit.types.Data.splits.fget
-    monkeypatch.setattr(sslkit.types.Data, "splits", property(lambda d: {**splits(d), "test": splits(d)["labeled"]}))
+    splits = sslkit.dataset.Data.splits.fget
+    monkeypatch.setattr(sslkit.dataset.Data, "splits", property(lambda d: {**splits(d), "test": splits(d)["labeled"]}))
     said = more.refused()
     assert "data" in said and "has changed" in said and "'test': 12" in said and "'test': 9" in said
 

@@ -123,7 +123,7 @@ class Labeler:
         if stored is None:
             return labeled
         columns = torch.ones_like(stored.index), stored.index, stored.label
-        return Labeled(*(torch.cat(pair) for pair in zip(vars(labeled).values(), columns, strict=True)))
+        return labeled.with_rows(*columns)
 
     @hookimpl
     def after_step(self, student: nn.Module, average: nn.Module) -> None:
