@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from .errors import PluginError, RecipeError, SslkitError
 from .hooks import Hooks
+from .pretrained import hub, load_weights, or_a_file
 from .recipe import factories
 from .recipe.message import Problems, did_you_mean, listed
-from .recipe.model import Generation, ModelTable
-from .types import Facts, Outputs
+from .recipe.model import Fit, Generation, ModelTable, ViewTable
+from .types import Facts, Outputs, ViewSpec
 
 
 class Network(nn.Module):
@@ -32,7 +31,8 @@ class Network(nn.Module):
         self.model = model
         self.classes = classes
         self.image_size = image_size  # pixels on a side of the views that are made for it
-        self.crop = 1.0  # share of an image's shorter side that those show which no noise crops
+        self.fit: Fit = "crop"  # how images of any shape become the views that no noise crops
+        self.crop = 1.0  # and the share of their sides that these show
         self.frozen: tuple[str, ...] = ()  # layers that stay as they are, by the start of their names
         self.heads = nn.ModuleDict()
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
@@ -50,7 +50,7 @@ class Network(nn.Module):
     def forward(self, images: Tensor) -> Outputs:
         """One pass, in whichever mode the network is."""
         logits = self.model((images - self.mean) / self.std)
-        if logits.shape != (len(images), self.classes):
+        if logits.shape != (images.shape[0], self.classes):
             raise PluginError(
                 f"[model]: the model answered {tuple(logits.shape)} for {len(images)} images; logits of shape "
                 f"{(len(images), self.classes)} were expected"
@@ -59,6 +59,12 @@ class Network(nn.Module):
         if self.heads and features is None:
             raise PluginError("the model says no classifier (`get_classifier()`), so heads have nothing to read")
         return Outputs(logits, features, {name: head(features) for name, head in self.heads.items()})
+
+    def view_spec(self, name: str, stream: str, channels: int, said: ViewTable | None = None) -> ViewSpec:
+        """A view as this model takes it, but for what the recipe says of the view itself."""
+        fit, crop = (said.fit, said.crop) if said else (None, None)
+        border = tuple(round(255 * value) for value in self.mean.flatten().tolist())
+        return ViewSpec(name, stream, self.image_size, channels, crop or self.crop, fit or self.fit, border)
 
     def set_mode(self, *, noise: bool, batch_norm: str, write_stats: bool) -> None:
         """How the next passes run.
@@ -101,6 +107,12 @@ class Network(nn.Module):
             if name.startswith(self.frozen):
                 parameter.requires_grad_(False)
 
+    @property
+    def head(self) -> str:
+        """The classifier's name within the model; empty where the model names none."""
+        classifier = classifier_of(self.model)
+        return next((name for name, module in self.model.named_modules() if module is classifier), "")
+
     def add_heads(self, heads: dict[str, nn.Module]) -> None:
         """Further modules on the classifier's input."""
         self._mode = None
@@ -112,14 +124,13 @@ class Network(nn.Module):
         super().train(mode)
         return self
 
-    def group_matcher(self, coarse: bool = False) -> Callable[[str], int]:
-        """The model's layers by the names of parameters here, as timm's layer decay asks; heads go with the last."""
+    def layers(self) -> dict[str, int]:
+        """The model's layers by the names of parameters here, from the input on; nothing where it tells of none."""
         from timm.models import group_parameters
 
         matcher = getattr(self.model, "group_matcher", None)
-        layers = group_parameters(self.model, matcher(coarse=coarse), reverse=True) if matcher else {}
-        last = max(layers.values(), default=0)
-        return lambda name: layers.get(name.removeprefix("model."), last)
+        found = group_parameters(self.model, matcher(coarse=False), reverse=True) if matcher else {}
+        return {f"model.{name}": layer for name, layer in found.items()}
 
     def no_weight_decay(self) -> set[str]:
         """Parameters that the model keeps from decay, by their names here."""
@@ -171,8 +182,8 @@ def build_network(generation: Generation, hooks: Hooks, facts: Facts, extra: dic
     network.add_heads(hooks.extend_model(network))
     if table is not None:
         if table.weights:
-            load_weights(network.model, Path(table.weights))
-        network.crop = table.crop
+            load_weights(network.model, Path(table.weights), facts.channels, network.head)
+        network.crop, network.fit = table.crop, table.fit
         network.freeze(table.freeze)
     # Images come channels last, and convolutions are faster that way; other layers do not mind.
     return network.to(facts.device).to(memory_format=torch.channels_last)
@@ -193,8 +204,9 @@ def without_weights(cfg: Generation) -> Generation:
 
 
 def fit_channels(values: list[float], channels: int) -> list[float]:
-    """Normalisation numbers for as many channels as the images have."""
-    return values if len(values) == channels else [sum(values) / len(values)] * channels
+    """Normalisation numbers for as many channels as the images have: colours keep theirs, others get the mean."""
+    mean = sum(values) / len(values)
+    return values if len(values) == channels else [*values, mean] if len(values) == channels - 1 else [mean] * channels
 
 
 def timm_model(table: ModelTable, kwargs: dict[str, Any], hooks: Hooks) -> nn.Module:
@@ -202,8 +214,10 @@ def timm_model(table: ModelTable, kwargs: dict[str, Any], hooks: Hooks) -> nn.Mo
     import timm
 
     kwargs = {**table.options, **kwargs}
+    silent = ""
     try:
-        model: nn.Module = timm.create_model(table.name, pretrained=table.pretrained, **kwargs)
+        with hub() if table.pretrained else nullcontext("") as silent:
+            model: nn.Module = timm.create_model(table.name, pretrained=table.pretrained, **kwargs)
     except TypeError as error:
         refused = next((name for name in kwargs if f"'{name}'" in str(error)), None)
         if refused is None:
@@ -217,28 +231,11 @@ def timm_model(table: ModelTable, kwargs: dict[str, Any], hooks: Hooks) -> nn.Mo
     except Exception as error:
         if not table.pretrained:
             raise RecipeError(f"[model] {table.name}: timm refuses it ({type(error).__name__}: {error})") from error
+        why = silent or f"{type(error).__name__}: {error}"
         raise RecipeError(
-            f"[model] {table.name}: its published weights could not be fetched ({type(error).__name__}: {error}). "
-            'Without a network, name a file instead: weights = "model.safetensors"'
+            f"[model] {table.name}: its published weights could not be fetched ({why}). {or_a_file()}"
         ) from error
     return model
-
-
-def load_weights(model: nn.Module, path: Path) -> None:
-    """Load a safetensors file into a model, layer by layer; the classifier may differ in its number of classes."""
-    try:
-        weights = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise RecipeError(f"[model] weights: {path} cannot be read as safetensors ({error})") from error
-    own = model.state_dict()
-    wrong = [name for name, tensor in weights.items() if name in own and own[name].shape != tensor.shape]
-    head = classifier_of(model)
-    classifier = {name for name, module in model.named_modules() if module is head}
-    strange = [name for name in wrong if name.rpartition(".")[0] not in classifier]
-    missing = [name for name in own if name not in weights and "num_batches_tracked" not in name]
-    if strange or (missing and not set(weights) & set(own)):
-        raise RecipeError(f"[model] weights: {path} does not fit this model, e.g. `{(strange or missing)[0]}`")
-    model.load_state_dict({k: v for k, v in weights.items() if k in own and k not in wrong}, strict=False)
 
 
 def require_timm() -> None:

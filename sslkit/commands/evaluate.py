@@ -12,13 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..keeping.run_folders import check_run
-from .options import Recipes, device_option, overrides
+from .options import WEIGHTS, Recipes, device_option, overrides, weights_option
 
 if TYPE_CHECKING:
     from ..measuring.evaluate import Bench, Evaluation
-
-WORDS = {"average": "average weights", "student": "the student's own weights", "selected": "selected weights"}
-"Choices of `--weights`, and what they are called."
 
 
 def number_or_all(context: click.Context, parameter: click.Parameter, value: str) -> int | str:
@@ -39,12 +36,7 @@ def number_or_all(context: click.Context, parameter: click.Parameter, value: str
     help="The generation to measure, counted from 0, or `all`. By default the last that is finished; -2 is the one "
     "before it.",
 )
-@click.option(
-    "--weights",
-    type=click.Choice(list(WORDS)),
-    help="The average, the student's own, or those of the step that validation images selected. By default the average "
-    "where one was kept, as in the run's summary.",
-)
+@weights_option
 @click.option(
     "--data",
     metavar="USE",
@@ -176,7 +168,7 @@ def named(bench: Bench, one: Evaluation) -> str:
 def heading(bench: Bench, made: Sequence[Evaluation]) -> list[str]:
     """Which model."""
     which = [f"generation {named(bench, made[0])}", made[0].model, f"step {made[0].step:,}"] if len(made) == 1 else []
-    weights = " and ".join(dict.fromkeys(WORDS[one.weights] for one in made))
+    weights = " and ".join(dict.fromkeys(WEIGHTS[one.weights] for one in made))
     unfinished = "" if bench.run.finished or bench.damaged else "the run is not finished"
     return [str(bench.run.folder), *which, weights, f"on {bench.device}", unfinished]
 

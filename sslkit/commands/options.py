@@ -24,6 +24,22 @@ seed_option = click.option(
 device_option = click.option(
     "--device", metavar="NAME", help="Where to compute: cpu, cuda, cuda:1, mps. By default a GPU if there is one."
 )
+WEIGHTS = {"average": "average weights", "student": "the student's own weights", "selected": "selected weights"}
+"Choices of `--weights`, and what they are called."
+weights_option = click.option(
+    "--weights",
+    type=click.Choice(list(WEIGHTS)),
+    help="The average, the student's own, or those of the step that validation images selected. By default the average "
+    "where one was kept, as in the run's summary.",
+)
+generation_option = click.option(
+    "--generation",
+    type=int,
+    default=-1,
+    metavar="N",
+    help="The generation whose model is meant, counted from 0. By default the last that is finished; -2 is the one "
+    "before it.",
+)
 
 
 QUOTES = "A value with spaces needs quotes: --set 'PATH=two words'; path and value are one word: --set steps=300."

@@ -109,16 +109,7 @@ class Bench:
 
     def number(self, generation: int) -> int:
         """The finished generation that is meant; negative numbers count from the last."""
-        there = self.finished
-        index = there[generation] if -len(there) <= generation < 0 else generation
-        if index not in there:
-            numbers = listed(map(str, there))
-            more = "; it is not finished yet" if 0 <= index < len(self.recipe.generations) else ""
-            raise RunError(
-                f"{self.run.folder} has {counted(len(there), 'finished generation')} ({numbers}): there is no generation "
-                f"{generation}{more}"
-            )
-        return index
+        return number_of(self.run, self.recipe, generation)
 
     def measure(self, generation: int, weights: str | None = None) -> Evaluation:
         """One model's metrics. Raises `RunError` where its artifact is damaged or does not keep these weights."""
@@ -131,7 +122,7 @@ class Bench:
         with determinism(settings.deterministic):
             model = trained(self.run, self.recipe, cfg, self.device, self.data.channels, weights)
             metrics = self.hooks.measure(model, self.data, self._stored(generation), self._supervised(), progress)
-        step = card["selected"]["step"] if weights == "selected" else cfg.settings.steps
+        step = step_of(card, weights)
         return Evaluation(generation, weights, card["model"], step, metrics, tuple(self.warnings))
 
     def _stored(self, generation: int) -> Targets | None:
@@ -187,6 +178,25 @@ def finished_generations(run: Run) -> list[int]:
             f"    sslkit run --resume {run.folder}"
         )
     return found
+
+
+def number_of(run: Run, recipe: Recipe, generation: int) -> int:
+    """The finished generation that is meant; negative numbers count from the last. Raises `RunError` for no such one."""
+    there = finished_generations(run)
+    index = there[generation] if -len(there) <= generation < 0 else generation
+    if index not in there:
+        more = "; it is not finished yet" if 0 <= index < len(recipe.generations) else ""
+        raise RunError(
+            f"{run.folder} has {counted(len(there), 'finished generation')} ({listed(map(str, there))}): there is no "
+            f"generation {generation}{more}"
+        )
+    return index
+
+
+def step_of(card: Mapping[str, Any], weights: str) -> int:
+    """The training step of a generation's weights, by its card."""
+    step: int = card["selected"]["step"] if weights == "selected" else card["steps"]
+    return step
 
 
 def read_card(folder: Path) -> dict[str, Any]:
