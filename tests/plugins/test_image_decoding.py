@@ -122,7 +122,7 @@ def test_a_file_that_was_cut_off(kind: str, share: float) -> None:
 
 def test_a_jpeg_that_was_cut_off_though_cv2_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """As versions before 5 do."""
-    monkeypatch.setattr(decoding, "by_cv2", lambda data: np.zeros((60, 60, 3), np.uint8))
+    monkeypatch.setattr(decoding, "by_cv2", lambda data, channels: np.zeros((60, 60, 3), np.uint8))
     with pytest.raises(OSError, match="truncated"):
         decode(encoded(NOISE, "JPEG")[:-500])
 
@@ -141,13 +141,61 @@ def test_no_image(data: bytes, said: str) -> None:
         decode(data)
 
 
-def test_more_pixels_than_memory_may_hold(monkeypatch: pytest.MonkeyPatch) -> None:
-    """PIL's limit holds where it decodes, and its warnings of half that size bother nobody."""
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)
-    clear = Image.fromarray(HALVES).convert("RGBA")
-    assert decode(encoded(clear, "PNG")).shape == (20, 30, 3)
-    with pytest.raises(Image.DecompressionBombError, match="exceeds limit"):
-        decode(encoded(clear.resize((60, 40)), "PNG"))
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP", "TIFF"])
+def test_more_pixels_than_memory_may_hold(kind: str) -> None:
+    """Whoever decodes it, the header is asked first; PIL's own limit and its warnings bother nobody."""
+    large = encoded(Image.fromarray(HALVES).resize((60, 40)), kind)
+    assert decode(large, largest=0.0024).shape == (40, 60, 3)
+    with pytest.raises(ValueError, match=r"60 x 40 pixels.*at most 0.0023"):
+        decode(large, largest=0.0023)
+
+
+def test_a_bomb_is_refused_by_default() -> None:
+    limit = Image.MAX_IMAGE_PIXELS
+    with pytest.raises(ValueError, match=r"20,000 x 10,000 pixels, 200 megapixels, and images of at most 100 are read"):
+        decode(encoded(Image.new("1", (20_000, 10_000)), "PNG"))
+    assert limit == Image.MAX_IMAGE_PIXELS
+
+
+@pytest.mark.parametrize("restart", [0, 3])
+def test_size_of_a_jpeg(restart: int) -> None:
+    """Also where segments without a length, or comments, come first."""
+    data = encoded(Image.fromarray(HALVES), "JPEG", comment=b"\xff\xc0" * 40, progressive=True)
+    assert decoding.jpeg_size(data[:2] + b"\xff" * restart + data[2:]) == (20, 30)
+    assert decoding.jpeg_size(b"\xff\xd8\xff\xd9" + bytes(20)) is None
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_channels(kind: str) -> None:
+    grey, alpha = (decode(encoded(Image.fromarray(HALVES), kind), channels) for channels in (1, 4))
+    expected = np.array(Image.fromarray(HALVES).convert("L"))[..., None]
+    assert_close(grey, expected, 4)
+    assert_close(alpha, np.concatenate([HALVES, np.full((20, 30, 1), 255, np.uint8)], 2), 4 if kind == "JPEG" else 0)
+
+
+def test_alpha_is_kept_where_it_is_asked_for_and_else_laid_on_white() -> None:
+    clear = np.dstack([HALVES, np.full((20, 30), 0, np.uint8)])
+    data = encoded(Image.fromarray(clear), "PNG")
+    assert_close(decode(data, 4), clear)
+    assert_close(decode(data, 1), np.full((20, 30, 1), 255, np.uint8))
+
+
+@pytest.mark.parametrize("shape", [(5, 4), (5, 4, 1), (5, 4, 3), (5, 4, 4)])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_channels_of_arrays(shape: tuple[int, ...], channels: int) -> None:
+    image = np.full(shape, 255, np.uint8)
+    assert_close(decoding.with_channels(image, channels), np.full((5, 4, channels), 255, np.uint8))
+
+
+def test_an_array_of_another_shape() -> None:
+    with pytest.raises(ValueError, match=r"\(5, 4, 2\); \(height, width\)"):
+        decoding.with_channels(np.zeros((5, 4, 2), np.uint8), 3)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("JPEG", "jpeg"), ("PNG", "png"), ("WEBP", "webp")])
+def test_kind(kind: str, name: str) -> None:
+    assert decoding.kind_of(encoded(NOISE, kind)) == name
+    assert decoding.kind_of(b"<html>") == "unknown"
 
 
 def test_decoding_leaves_cv2s_log_as_it_was(capfd: pytest.CaptureFixture[str]) -> None:
