@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Ge, Gt, Interval, MinLen, Unit
 
-from sslkit import Data, Images, Progress, hookimpl
+from sslkit import Data, Images, Progress, Recognized, hookimpl
 from sslkit.errors import DataError
 from sslkit.images.words import counted, shown
 
@@ -16,6 +16,7 @@ from .files import Files
 from .layout import Layout
 from .origins import Origins
 from .parts import NOTHING, Part, labeled, measured, part, tested
+from .recognizing import recognized
 
 Name = Annotated[str, MinLen(1)]
 WHERE = "[data] image_folder"
@@ -61,6 +62,11 @@ class ImageFolder:
     "How many classes there are to be: another number is an error, and `sslkit check` knows it without the images. 0: any."
     include_labeled: bool = True
     "Whether the unlabeled images include the labeled ones (without their labels), as is usual in the literature."
+
+    @staticmethod
+    def recognize(folder: Path) -> Recognized | None:
+        """What `sslkit init` proposes for a folder of images."""
+        return recognized(folder)
 
     @hookimpl
     def open_data(self, progress: Progress) -> Data:
