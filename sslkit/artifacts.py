@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,29 @@ def committed(target: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
+
+
+@contextmanager
+def committed_file(target: Path) -> Iterator[Path]:
+    """A path aside for a new file of any size; it is put in its place when all is well, and otherwise nothing is left.
+
+    What its writer lays beside it goes with it: a file of weights that do not fit.
+    """
+    aside = target.with_name(f".{target.name}.writing")
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        aside.mkdir(parents=True)
+        yield aside / target.name
+        for path in sorted(aside.iterdir(), reverse=True):  # what lies beside it first: `a.onnx.data`, then `a.onnx`
+            _sync(path)
+            path.rename(target.parent / path.name)
+        _sync(target.parent)
+    except OSError as error:
+        if is_full(error):
+            raise full(target, error) from error
+        raise RunError(f"{target} could not be written ({error.strerror or error})") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def create_folder(folder: Path, files: dict[str, str], hold: Callable[[Path], None] = lambda aside: None) -> None:
@@ -104,8 +128,11 @@ def read_card(path: Path) -> dict[str, Any]:
     return card
 
 
-def damage(folder: Path) -> str | None:
-    """What is wrong with a committed folder: None if every file is as it was written."""
+def damage(folder: Path, most: float = math.inf) -> str | None:
+    """What is wrong with a committed folder: None if every file is as it was written.
+
+    Files of more bytes than `most` are only to be there: whether they are whole shows when they are opened.
+    """
     try:
         sums: dict[str, str] = dict(json.loads((folder / CHECKSUMS).read_text()))
     except (OSError, ValueError, TypeError):
@@ -116,9 +143,35 @@ def damage(folder: Path) -> str | None:
     for name, expected in sums.items():
         if not (folder / name).is_file():
             return f"{name} is missing"
-        if _sha256(folder / name) != expected:
+        if (folder / name).stat().st_size <= most and _sha256(folder / name) != expected:
             return f"{name} was altered or cut off"
     return None
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors of the CPU as a safetensors file, none of them copied: `save_file` makes bytes of each first.
+
+    The format: the header's length as 8 bytes, the header as JSON, the tensors' bytes one behind another. Those of the
+    largest elements come first, so that all are aligned when the file is mapped into memory.
+    """
+    order = sorted(tensors.items(), key=lambda item: -item[1].element_size())
+    header, end = {}, 0
+    for name, tensor in order:
+        begin, end = end, end + tensor.nbytes
+        header[name] = {"dtype": KINDS[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for _, tensor in order:
+            file.write(tensor.contiguous().view(-1).view(torch.uint8).numpy().data)
+
+
+KINDS = {
+    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.int64: "I64",
+    torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL",
+}  # fmt: skip
+"safetensors' names of torch's types."
 
 
 def save_tree(folder: Path, name: str, tree: dict[str, Any]) -> None:

@@ -25,10 +25,12 @@ from ..recipe.message import counted, listed
 from ..recipe.metrics import STANDARD, parts_of
 from ..recipe.model import CLEAN, Generation, Recipe, hash_of
 from ..state import plugins_of
-from ..types import Classifier, Progress, Targets, ViewSpec
+from ..types import Classifier, Progress, Targets
 from .fitting import check_fit, check_measurable, seen_in_training
 from .remnant import recipe_of
 from .weights import kept
+
+EDITED = "plugin files or weights that the recipe names have been edited since the run"
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class Bench:
     def _check_sameness(self) -> None:
         """Say what is not as it was in training, and what was seen there already."""
         if hash_of(self.run.table()) != self.recipe.hash:
-            self.warnings.append("plugin files or weights that the recipe names have been edited since the run")
+            self.warnings.append(EDITED)
         self.unchanged = self.own and fingerprint(self.data) == _written(self.run).get("data", fingerprint(self.data))
         if self.own and not self.unchanged:
             self.warnings.append(f"the images of {self._what()} are not those that the run was made with")
@@ -152,8 +154,7 @@ def trained(
 ) -> NetworkClassifier:
     """A finished generation's model as metrics see it."""
     network = run.network(cfg.index, recipe, device, weights)
-    spec = ViewSpec(CLEAN, "evaluation", network.image_size, channels, network.crop)
-    view = ViewMaker(spec, recipe.settings.seed, cfg.index)
+    view = ViewMaker(network.view_spec(CLEAN, "evaluation", channels), recipe.settings.seed, cfg.index)
     return NetworkClassifier(
         network, partial(plugins_of(cfg).decide, purpose="evaluation"), view, device, recipe.settings.label_batch
     )

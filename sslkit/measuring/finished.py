@@ -12,8 +12,8 @@ from ..classifier import NetworkClassifier
 from ..environment import choose_device
 from ..folder import Run
 from ..network import require_timm
-from ..recipe.model import Generation, Recipe
-from .evaluate import number_of, read_card, step_of, trained
+from ..recipe.model import Generation, Recipe, hash_of
+from .evaluate import EDITED, number_of, read_card, step_of, trained
 from .remnant import recipe_of
 from .weights import kept
 
@@ -89,4 +89,6 @@ def finished_model(
     card = read_card(model_folder(run, index))
     weights = weights or kept(model_folder(run, index))[0]
     classifier = trained(run, recipe, recipe.generations[index], place, card["facts"]["channels"], weights)
+    if hash_of(run.table()) != recipe.hash:
+        warnings.append(EDITED)
     return Finished(run, recipe, index, weights, card, classifier, tuple(warnings))

@@ -12,6 +12,7 @@ from .. import registry
 from ..errors import RecipeError
 from ..folder import ENVIRONMENT, RECIPE, Run
 from ..hookspecs import SECTIONS, SINGLE, hooks_of
+from ..recipe.content import is_file
 from ..recipe.draft import Draft
 from ..recipe.merge import merge
 from ..recipe.message import Problems, listed
@@ -26,7 +27,7 @@ SPARED = ("noise", "labeler", "schedule", "metric", "tracker", "step")
 
 
 def recipe_of(run: Run) -> tuple[Recipe, list[str]]:
-    """A run's recipe, and what must be said of it: plugins that are gone, where measuring can do without them.
+    """A run's recipe, and what must be said of it: plugins and files that are gone, where measuring can do without them.
 
     Raises `RecipeError` where it cannot.
     """
@@ -40,9 +41,7 @@ def recipe_of(run: Run) -> tuple[Recipe, list[str]]:
             gone = {}
         if not gone:
             raise
-        return recipe, [
-            f"plugins of the training cannot be loaded any more, and measuring does without: {listed(gone)}"
-        ]
+        return recipe, [f"parts of the training cannot be loaded any more, and its models do without: {listed(gone)}"]
 
 
 def _left(run: Run, gone: dict[str, None]) -> Recipe:
@@ -74,7 +73,17 @@ def _asked(table: Table, gone: dict[str, None]) -> Table:
             result = result.without(section)
             if kept:
                 result.put(section, kept[0] if section in SINGLE else kept, table.where(section))
-    return result
+    return _trained(result, gone)
+
+
+def _trained(table: Table, gone: dict[str, None]) -> Table:
+    """Without the file of weights that training began with, where it is gone: a trained model has its own."""
+    model = table.get("model")
+    if isinstance(model, Table) and isinstance(path := model.get("weights"), str) and not is_file(Path(path)):
+        gone[f"[model] weights ({path})"] = None
+        where, table = table.where("model"), table.without("model")
+        table.put("model", model.without("weights"), where)
+    return table
 
 
 def _kept(section: str, tables: list[Any], gone: dict[str, None]) -> Iterator[Any]:

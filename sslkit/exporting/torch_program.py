@@ -1,0 +1,46 @@
+"""A `torch.export` program: the whole model as a graph, which runs without sslkit, timm, or the model's own code."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ..artifacts import committed_file
+from ..measuring.finished import Finished
+from .about import about, preparation
+from .answers import compared, hushed, traced
+
+FACTS = "sslkit.json"
+"The entry of the archive that says what the model is."
+
+
+def write(model: Finished, target: Path, done: Callable[[int], None]) -> float:
+    """Write the program; answers the largest difference of its logits from the run's.
+
+    Raises `ExportError` for a model that cannot be traced, and where the program, loaded again, answers otherwise.
+    """
+    program = traced(model)
+    done(1)
+    # torch would pickle them; without them the archive is of raw tensors and JSON alone.
+    program.example_inputs = None
+    facts = {**about(model), "prepare": preparation(model, normalised=False)}
+    with committed_file(target) as aside, hushed():
+        archive = io.BytesIO()  # torch's own writer ends the process on a full disk
+        torch.export.save(program, archive, extra_files={FACTS: json.dumps(facts, indent=1)})
+        aside.write_bytes(archive.getbuffer())
+        del archive
+        done(1)
+        module: nn.Module = torch.export.load(aside).module()
+        difference = compared(model, module, "the program, loaded again,")
+        done(1)
+    return difference
+
+
+def lines(path: str) -> str:
+    """Python that loads the program."""
+    return f"import torch\n\nmodel = torch.export.load({path!r}).module()\nlogits = model(images)\n"
