@@ -1,39 +1,18 @@
-"""Image files of one split, read when they are asked for."""
+"""Image files below a folder, read when they are asked for."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from sslkit import Image
-from sslkit.errors import DataError
-from sslkit.images.decoding import decode
 from sslkit.images.words import shown
 
 
-@dataclass(frozen=True, eq=False)
-class Files:
-    """Answers positions (M,) with M images (H, W, 3) uint8. `where` begins its messages, as in `[data] photos`."""
+def files(root: str, ids: Sequence[str]) -> tuple[Callable[[int], bytes], Callable[[int], str]]:
+    """What a library asks of files whose ids are paths below `root`: how one is fetched, and where it lies."""
 
-    root: str
-    ids: Sequence[str]
-    split: str
-    where: str
+    def fetch(row: int) -> bytes:
+        return Path(root, ids[row]).read_bytes()
 
-    def __call__(self, position: NDArray[np.int64]) -> list[Image]:
-        """Raises `DataError`, which names the file, where one cannot be read."""
-        return [self._image(self.ids[i]) for i in position.tolist()]
+    def place(row: int) -> str:
+        return shown(str(Path(root, ids[row])))
 
-    def _image(self, sample: str) -> Image:
-        path = Path(self.root, sample)
-        try:
-            return decode(path.read_bytes())
-        except Exception as error:  # decoders have errors of many kinds for bytes that make no sense
-            reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or repr(error)
-            raise DataError(
-                f"{self.where}: the image {shown(str(path))} ({self.split} split) cannot be read: {reason}. Put a "
-                "readable copy in its place, and a run that was begun goes on. Without the image the data would be other data, "
-                "and need a new run"
-            ) from error
+    return fetch, place

@@ -81,6 +81,12 @@ class Layout:
             raise self.error(f"`{key}`: there is no image in {self.name(key)}{rest}")
         return found
 
+    def remarks(self) -> tuple[str, ...]:
+        """What a run's output says beside where the images of each split come from."""
+        lack = () if self.there("labeled") else (f"labeled: none. {self.lack('labeled')}",)
+        skipped = +self.skipped
+        return (*lack, f"left out: {tally(skipped)}") if skipped else lack
+
     # What is not there --------------------------------------------------------------------------------------------
 
     def _no_root(self) -> DataError:

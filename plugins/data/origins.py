@@ -1,90 +1,95 @@
 """Where the images of each split come from, in words."""
 
+from __future__ import annotations
+
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from sslkit.images.words import counted, listed, tally
+from sslkit import OUTSIDE
+from sslkit.images.words import counted, listed
 
-from .layout import Layout
-from .parts import Part
+from .library import Library, Rows
 
 
 @dataclass(frozen=True, eq=False)
 class Origins:
-    """What was taken from which folder."""
+    """What was taken from where. `names`: how a source is called; `validation` and `test` only where they have their own."""
 
-    layout: Layout
+    library: Library
     classes: tuple[str, ...]
-    found: Part  # all of `labeled`
-    labeled: Part
-    hidden: Part  # of `labeled` too, but without labels
-    extra: Part  # of `unlabeled`
-    validation: Part
-    test: Part
+    names: Mapping[str, str]
+    train: Rows  # all that could be labeled
+    labeled: Rows
+    hidden: Rows  # of `train` too, but without labels
+    extra: Rows  # unlabeled anyway
+    validation: Rows
+    test: Rows
+    remarks: tuple[str, ...] = ()
 
     def notes(self) -> Iterator[str]:
         """One line for each split, then what is odd."""
-        yield self._labeled()
+        if len(self.train):
+            yield self._labeled()
         if sources := [*self._hidden(), *self._extra()]:
             yield f"unlabeled: {'; '.join(sources)}"
-        elif "unlabeled" not in self.layout.named and len(self.found):
+        elif "unlabeled" not in self.names and len(self.train):
             yield "unlabeled: no images, as the recipe gives neither `unlabeled` nor `labels_per_class`"
         yield from self._measured()
         same = Counter(map(str.casefold, self.classes))
         if alike := [name for name in self.classes if same[name.casefold()] > 1]:
             yield f"the classes {listed(alike)} differ in upper and lower case alone"
         if unused := self._unused():
-            folder = self.layout.name("labeled")
-            yield f"not used: {counted(unused, 'image')} from {folder}, which the recipe does not ask for"
-        if skipped := +self.layout.skipped:
-            yield f"left out: {tally(skipped)}"
+            yield f"not used: {counted(unused, 'image')} from {self._name('labeled')}, which the recipe does not ask for"
+        yield from self.remarks
+
+    def _name(self, key: str) -> str:
+        return self.names.get(key, "the data")
 
     def _labeled(self) -> str:
-        folder = self.layout.name("labeled")
-        if not len(self.found):
-            return f"labeled: none. {self.layout.lack('labeled')}"
-        drawn = f"drawn by seed from the {len(self.found):,} of {folder}" if len(self.hidden) else f"from {folder}"
+        source = self._name("labeled")
+        drawn = f"drawn by seed from the {len(self.train):,} of {source}" if len(self.hidden) else f"from {source}"
         return f"labeled: {self._spread(self.labeled)}, {drawn}"
 
     def _hidden(self) -> Iterator[str]:
         if number := len(self.hidden):
-            folder = self.layout.name("labeled")
             # How many of each class is what a long tail is about; else it is what is left, and says nothing.
             what = self._spread(self.hidden) if self._unused() else counted(number, "image")
-            yield f"{what} from {folder}, their classes hidden from training"
+            yield f"{what} from {self._name('labeled')}, their classes hidden from training"
 
     def _unused(self) -> int:
-        """How many images of `labeled` are in no split."""
-        aside = 0 if "validation" in self.layout.named else len(self.validation)
-        return len(self.found) - len(self.labeled) - len(self.hidden) - aside
+        """How many images of `train` are in no split."""
+        aside = 0 if "validation" in self.names else len(self.validation)
+        return len(self.train) - len(self.labeled) - len(self.hidden) - aside
 
     def _extra(self) -> Iterator[str]:
-        if number := len(self.extra):
-            known = int((self.extra.truth >= 0).sum())
-            what = (
-                f", {known:,} of them in folders of a class's name, which metrics take for their class" if known else ""
-            )
-            yield f"{counted(number, 'image')} from {self.layout.name('unlabeled')}{what}"
+        if not (number := len(self.extra)):
+            return
+        truth = self.library.truth[self.extra]
+        known, outside = int((truth >= 0).sum()), int((truth == OUTSIDE).sum())
+        folders = f", {known:,} of them in folders of a class's name, which metrics take for their class"
+        others = f", {outside:,} of them of other classes than these"
+        parts = (folders if known else "", others if outside else "")
+        yield f"{counted(number, 'image')} from {self._name('unlabeled')}{''.join(parts)}"
 
     def _measured(self) -> Iterator[str]:
-        for split, part in (("validation", self.validation), ("test", self.test)):
-            said = f"{split}: {self._spread(part)}"
-            if len(part) and split in self.layout.named:
-                yield f"{said}, from {self.layout.name(split)}"
-            elif len(part):
-                aside = f"set aside from {self.layout.name('labeled')} by seed"
+        for split, rows in (("validation", self.validation), ("test", self.test)):
+            said = f"{split}: {self._spread(rows)}"
+            if len(rows) and split in self.names:
+                yield f"{said}, from {self._name(split)}"
+            elif len(rows):
+                aside = f"set aside from {self._name('labeled')} by seed"
                 yield f"{said}, {aside}: their labels choose settings and steps, and train nothing"
-        if len(self.validation) and self.layout.same("validation", "test"):
+        if len(self.validation) and np.array_equal(self.validation, self.test):
             yield "validation and test are the same images: the step is chosen by what it is then measured on"
 
-    def _spread(self, part: Part) -> str:
+    def _spread(self, rows: Rows) -> str:
         """`48 images, 4 of each class`, or `31 images, 2 to 12 of a class`."""
-        counts = part.counts(len(self.classes))
+        counts = self.library.counts(rows, len(self.classes))
         low, high = int(counts.min()), int(counts.max())
         said = f"{low:,} of each class" if low == high else f"{low:,} to {high:,} of a class"
         if len(none := np.flatnonzero(counts == 0)):
             said = f"none of {listed(self.classes[k] for k in none)}"
-        return f"{counted(len(part), 'image')}, {said}"
+        return f"{counted(len(rows), 'image')}, {said}"

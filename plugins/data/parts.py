@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sslkit import OUTSIDE, UNKNOWN
 from sslkit.images.listing import Listing
 from sslkit.images.words import counted, listed, near, printable, shown
 
@@ -17,7 +18,7 @@ from .layout import Layout
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Images by their ids, and their classes: numbers, -1 where not known."""
+    """Images by their ids, and their classes: numbers, or `UNKNOWN`, `OUTSIDE`."""
 
     ids: list[str]
     truth: NDArray[np.int64]
@@ -25,16 +26,8 @@ class Part:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def rows(self, position: NDArray[np.int64]) -> Part:
-        """Those at `position` (M,)."""
-        return Part([self.ids[i] for i in position.tolist()], self.truth[position])
-
     def __add__(self, other: Part) -> Part:
         return Part([*self.ids, *other.ids], np.concatenate([self.truth, other.truth]))
-
-    def counts(self, classes: int) -> NDArray[np.int64]:
-        """Images of each class (K,)."""
-        return np.bincount(self.truth[self.truth >= 0], minlength=classes).astype(np.int64)
 
 
 NOTHING = Part([], np.zeros(0, np.int64))
@@ -101,14 +94,17 @@ def measured(layout: Layout, key: str, classes: Sequence[str]) -> Part:
     return part(layout, key, found, classes)
 
 
-def part(layout: Layout, key: str, found: Listing, classes: Sequence[str]) -> Part:
-    """Images with the classes that their folders are named after. Those in no folder are unlabeled, or left out."""
-    numbers = {label: number for number, label in enumerate(classes)}
+def part(layout: Layout, key: str, found: Listing, classes: Sequence[str], outside: Sequence[str] = ()) -> Part:
+    """Images with the classes that their folders are named after. Those in no folder are unlabeled, or left out.
+
+    Those in the folders `outside` are of none of the classes.
+    """
+    numbers = {label: number for number, label in enumerate(classes)} | dict.fromkeys(outside, OUTSIDE)
     ids, truth = list[str](), [NOTHING.truth]
     for folder, names in found.images.items():
         if folder or key == "unlabeled":
             ids += layout.ids(key, names)
-            truth.append(np.full(len(names), numbers.get(printable(folder), -1)))
+            truth.append(np.full(len(names), numbers.get(printable(folder), UNKNOWN)))
         else:
             layout.skipped["images in no class's folder"] += len(names)
     return Part(ids, np.concatenate(truth))

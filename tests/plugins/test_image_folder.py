@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from photos import fill, picture, put
 
-from sslkit import Data, Images, Progress
+from sslkit import OUTSIDE, UNKNOWN, Data, Images, Progress
 from sslkit.environment import fingerprint
 from sslkit.errors import DataError, MissingData
 from sslkit.images import listing
@@ -161,6 +161,64 @@ def test_validation_images_are_set_aside_class_by_class(opened: Open, validation
 
 def test_without_labels_per_class_all_but_validation_is_labeled(opened: Open) -> None:
     assert sizes(opened(validation=4)) == {"labeled": 8, "validation": 4}
+
+
+def test_images_of_other_classes_are_known_as_such(opened: Open) -> None:
+    data = opened(unlabeled="extra", outside=["shots"])
+    assert data.unlabeled is not None
+    truth = dict(zip(data.unlabeled.ids, data.unlabeled.truth.tolist(), strict=True))
+    assert {truth[f"extra/shots/{i}.png"] for i in range(4)} == {OUTSIDE} and truth["extra/a/b/0.png"] == UNKNOWN
+    assert "4 of them of other classes than these" in " ".join(data.notes)
+    assert "`shot` is not there; `extra` has `a`, `dog`, `shots`. Did you mean `shots`?" in refused(
+        opened, unlabeled="extra", outside=["shot"]
+    )
+    assert "`dog` is a class of the labeled images" in refused(opened, unlabeled="extra", outside=["dog"])
+
+
+@pytest.mark.parametrize("fraction", [0.2, 0.5, 0.99])
+def test_a_fraction_of_each_class_keeps_its_label(opened: Open, fraction: float) -> None:
+    data = opened(labels_fraction=fraction)
+    assert np.bincount(data.labeled.truth).tolist() == [max(1, int(fraction * n)) for n in (5, 4, 3)]
+    more = opened(labels_fraction=min(1.0, fraction + 0.3))
+    assert set(data.labeled.ids) <= set(more.labeled.ids)
+
+
+def test_a_list_says_which_images_keep_their_label(opened: Open, photos: Path) -> None:
+    names = ["train/owl/1.png", "train/cat/3.png", "train/cat/0.png"]
+    (photos / "keep.txt").write_text("\ufeff" + "\r\n".join(names) + "\n\n", "utf-8")
+    data = opened(labels_list=photos / "keep.txt", validation=3)
+    assert ids(data.labeled) == sorted(names) and len(ids(data.validation)) == 3
+    assert not set(ids(data.validation)) & set(names)
+    assert set(ids(data.unlabeled)) >= set(names) and len(ids(data.unlabeled)) == 12 - 3
+    (photos / "keep.txt").write_text("train/cat/99.png")
+    assert "1 image that cannot be labeled: `train/cat/99.png`. Ids look like `train/cat/0.png`" in refused(
+        opened, labels_list=photos / "keep.txt"
+    )
+    assert "cannot be read: No such file" in refused(opened, labels_list=photos / "gone.txt")
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"labels_per_class": 1, "labels_fraction": 0.5}, "labels_per_class and labels_fraction both say which"),
+        ({"labels_fraction": 0.5, "gamma_l": 2.0}, "gamma_l = 2 goes with `labels_per_class`, and not with labels_fraction"),
+    ],
+)  # fmt: skip
+def test_ways_to_say_which_labels_that_exclude_one_another(opened: Open, said: dict[str, object], message: str) -> None:
+    assert message in refused(opened, **said)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_images_have_as_many_channels_as_the_recipe_says(opened: Open, channels: int) -> None:
+    data = opened(channels=channels)
+    assert data.channels == channels
+    assert {image.shape[2] for image in data.labeled.read(np.arange(12))} == {channels}
+
+
+def test_an_image_above_the_limit_is_told_with_its_name(opened: Open) -> None:
+    data = opened(largest=0.0001)
+    with pytest.raises(DataError, match=r"train/cat/0.png` .labeled split. cannot be read: it has 10 x 12 pixels"):
+        data.labeled.read(np.arange(1))
 
 
 def test_validation_and_test_may_be_the_same(opened: Open) -> None:
@@ -526,8 +584,8 @@ def test_test_images_alone_have_classes_and_train_nothing(opened: Open, photos: 
     fill(root, **{"test/cat": 2, "test/owl": 0, "test/dog": 3})
     data = opened(root=root, test="test")
     assert (data.classes, sizes(data)) == (("cat", "dog", "owl"), {"labeled": 0, "test": 5})
-    assert data.notes[0].startswith(f"labeled: none. `labeled` names `train`, but there is no such folder in `{root}`")
-    assert data.notes[1:] == ("test: 5 images, none of `owl`, from `test`",)
+    assert data.notes[1].startswith(f"labeled: none. `labeled` names `train`, but there is no such folder in `{root}`")
+    assert data.notes[:1] == ("test: 5 images, none of `owl`, from `test`",)
     assert sizes(opened(root=root / "test", test=".")) == {"labeled": 0, "test": 5}
     assert sizes(opened(root=root, test="test", unlabeled="extra", labels_per_class=3, validation=4)) == sizes(data)
     assert "name the same folder" in refused(opened, root=root, labeled="test", test="test")
