@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from .dataset import Image, Images
 from .errors import PluginError, SslkitError, told
+from .images.fitting import fitted
 from .randomness import key, numpy_generator, row_keys, uniform
 from .types import Transform, ViewSpec
 
@@ -65,22 +65,6 @@ class Sampler:
         )  # positions ascend, so epochs do
 
 
-def resize(images: list[Image], size: int, crop: float = 1.0) -> Image:
-    """The square in the centre, its side a share of the shorter one, resized: a list of (H, W, C) -> (N, size, size, C)."""
-    return np.stack([_resize(image, size, crop) for image in images])
-
-
-def _resize(image: Image, size: int, crop: float) -> Image:
-    height, width = image.shape[:2]
-    side = max(1, round(crop * min(height, width)))
-    top, left = (height - side) // 2, (width - side) // 2
-    image = image[top : top + side, left : left + side]
-    if side != size:
-        method = cv2.INTER_AREA if size < side else cv2.INTER_LINEAR
-        image = np.asarray(cv2.resize(image, (size, size), interpolation=method), np.uint8).reshape(size, size, -1)
-    return image
-
-
 @dataclass(eq=False)
 class ViewMaker:
     """One view of one stream: resizing, then every plugin's transforms with their keys."""
@@ -101,7 +85,7 @@ class ViewMaker:
 
     def __call__(self, images: list[Image], position: Rows) -> Image:
         """(N,) images of any size -> (N, size, size, C)."""
-        made: Any = images if self.resized else resize(images, self.spec.size, self.spec.crop)
+        made: Any = images if self.resized else fitted(images, self.spec)
         for base, (name, transform) in zip(self.bases, self.transforms, strict=True):
             made = self._transformed(name, transform, made, row_keys(base, position))
         return np.ascontiguousarray(made)

@@ -35,6 +35,7 @@ class Network(nn.Module):
         self.crop = 1.0  # and the share of their sides that these show
         self.frozen: tuple[str, ...] = ()  # layers that stay as they are, by the start of their names
         self.heads = nn.ModuleDict()
+        self.normalisation = (tuple(mean), tuple(std))  # the buffers' numbers, wherever these are
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
         self._features: Tensor | None = None
@@ -63,7 +64,7 @@ class Network(nn.Module):
     def view_spec(self, name: str, stream: str, channels: int, said: ViewTable | None = None) -> ViewSpec:
         """A view as this model takes it, but for what the recipe says of the view itself."""
         fit, crop = (said.fit, said.crop) if said else (None, None)
-        border = tuple(round(255 * value) for value in self.mean.flatten().tolist())
+        border = tuple(round(255 * value) for value in self.normalisation[0])
         return ViewSpec(name, stream, self.image_size, channels, crop or self.crop, fit or self.fit, border)
 
     def set_mode(self, *, noise: bool, batch_norm: str, write_stats: bool) -> None:
@@ -216,8 +217,8 @@ def timm_model(table: ModelTable, kwargs: dict[str, Any], hooks: Hooks) -> nn.Mo
     kwargs = {**table.options, **kwargs}
     silent = ""
     try:
-        with hub() if table.pretrained else nullcontext("") as silent:
-            model: nn.Module = timm.create_model(table.name, pretrained=table.pretrained, **kwargs)
+        with hub() if table.fetched else nullcontext("") as silent:
+            model: nn.Module = timm.create_model(table.name, pretrained=table.fetched, **kwargs)
     except TypeError as error:
         refused = next((name for name in kwargs if f"'{name}'" in str(error)), None)
         if refused is None:
@@ -229,7 +230,7 @@ def timm_model(table: ModelTable, kwargs: dict[str, Any], hooks: Hooks) -> nn.Mo
             f"choose another model, or {way}"
         ) from error
     except Exception as error:
-        if not table.pretrained:
+        if not table.fetched:
             raise RecipeError(f"[model] {table.name}: timm refuses it ({type(error).__name__}: {error})") from error
         why = silent or f"{type(error).__name__}: {error}"
         raise RecipeError(

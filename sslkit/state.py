@@ -121,8 +121,8 @@ class State:
         return [table for table in self.cfg.passes if answers[table.model]]
 
     def view_spec(self, name: str, stream: str, model: Network) -> ViewSpec:
-        """A view at the size that a model takes."""
-        return ViewSpec(name, stream, model.image_size, self.facts.channels, model.crop)
+        """A view as a model takes it."""
+        return model.view_spec(name, stream, self.facts.channels, self.cfg.views.get(name))
 
     def optimize(self, terms: list[LossTerm], name: str = "student") -> None:
         """Move the student, or a further model of that name, down the weighted sum of its losses."""

@@ -230,7 +230,9 @@ class ViewSpec:
     stream: str
     size: int  # pixels on a side
     channels: int
-    crop: float = 1.0  # share of an image's shorter side that is shown, where no noise crops it
+    crop: float = 1.0  # share of an image that is shown, where no noise crops it
+    fit: str = "crop"  # how an image of another shape becomes a square: see `sslkit.images.fitting`
+    border: tuple[int, ...] = ()  # (C,) value of pixels that an image does not reach; empty: black
 
 
 class Classifier(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -80,6 +81,15 @@ class Composition:
             return not plain or any(not np.array_equal(made, transform(made.copy(), keys)) for transform in transforms)
         except Exception:  # what it raises is told where views are made
             return True
+
+    def resizing(self, view: str) -> Entry | None:
+        """The noise that makes a view's images of whole ones, in place of the view's own way."""
+        spec = ViewSpec(view, self.cfg.views[view].stream, self.seen.image_size, 3)
+        for entry in self.on_view(view):
+            with suppress(Exception):  # what it raises is told where views are made
+                if any(getattr(one, "resizes", False) for _, one in Hooks([entry]).image_transforms(spec)):
+                    return entry
+        return None
 
     def milder(self, view: str) -> str | None:
         """A view of the same stream with some of a view's noise, and no other."""

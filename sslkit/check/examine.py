@@ -10,6 +10,7 @@ import torch
 from ..dataset import Data
 from ..environment import determinism
 from ..errors import MissingData, PluginError, SslkitError
+from ..pretrained import missing_weights
 from ..recipe.model import Recipe
 from ..state import facts_of, open_data
 from .guards import guards
@@ -61,6 +62,12 @@ def is_missing(error: Exception) -> bool:
     )
 
 
+def absent_weights(recipe: Recipe) -> list[str]:
+    """Published weights that a run would not get."""
+    names = dict.fromkeys(cfg.model.name for cfg in recipe.generations if cfg.model and cfg.model.fetched)
+    return [said for name in names if (said := missing_weights(name))]
+
+
 def without_data(recipe: Recipe, error: Exception) -> dict[str, Any]:
     """What can be said without the data."""
     classes = getattr(error, "classes", None)
@@ -73,6 +80,7 @@ def without_data(recipe: Recipe, error: Exception) -> dict[str, Any]:
         "warnings": [
             *warnings(recipe, found, None, facts),
             f"the data is not there: {error}",
+            *absent_weights(recipe),
             f"composed without it{assumed}, on no device; no loss was tried",
         ],
         "not_judged": [],

@@ -71,6 +71,17 @@ def noised_teacher(one: Composition, before: Composition | None, facts: Facts, d
                 )
 
 
+def fitted_twice(one: Composition, before: Composition | None, facts: Facts, data: Data | None) -> Iterator[str]:
+    """A view's own way of fitting images is to be used."""
+    for name, view in one.cfg.views.items():
+        said = [f"`{key} = {shown(value)}`" for key in ("fit", "crop") if (value := getattr(view, key)) is not None]
+        if said and (entry := one.resizing(name)):
+            yield (
+                f"view `{name}`: {listed(said)} does nothing, as `{entry.name}` resizes its images in a way of its own: "
+                f"leave it out, or take `{entry.name}` off the view"
+            )
+
+
 def no_noise(one: Composition, before: Composition | None, facts: Facts, data: Data | None) -> Iterator[str]:
     """A student is to learn more than its teacher knows."""
     if one.timings and one.learned and not any(noise_on(one, view) for view in one.learned):
@@ -170,7 +181,7 @@ def no_pool(one: Composition, before: Composition | None, facts: Facts, data: Da
 
 RULES: tuple[Rule, ...] = (
     no_pool,
-    noised_teacher, no_noise, small_student, idle_filters, smoothed_soft, unseen_pool, strong_statistics,
+    fitted_twice, noised_teacher, no_noise, small_student, idle_filters, smoothed_soft, unseen_pool, strong_statistics,
 )  # fmt: skip
 "What is looked at in each generation."
 

@@ -49,7 +49,7 @@ def picture(
         "seconds": sum(lengths) + (steps * baseline.step if baseline else 0) if lengths else None,
         "memory": max(memory) if len(memory) == len(generations) else None,
         "disk": disk(found, recipe.settings.baseline),
-        "disk_per_unlabeled_image": per_image(found, len(facts.classes)) if data is None else 0,
+        "disk_per_unlabeled_image": per_image(found, len(facts.classes), recipe.settings.label_top) if data is None else 0,
         "precision": recipe.settings.precision,
         "generations": generations,
     }
@@ -122,12 +122,14 @@ def of_model(one: Composition) -> dict[str, Any]:
     """The student: its size, what else the recipe says of it, the noise in it."""
     table = one.cfg.table.get("model")
     said = plain(table) if isinstance(table, Table) else {}
-    settings = {k: shortened(v) for k, v in said.items() if k not in ("name", "size", "options", "use")}
+    settings = {k: shortened(v) for k, v in said.items() if k not in ("name", "size", "mean", "std", "options", "use")}
     seen = one.seen
     return {
         "name": seen.model,
         "use": said.get("use"),
         "image_size": seen.image_size,
+        "mean": list(seen.mean),
+        "std": list(seen.std),
         "parameters": seen.parameters,
         "frozen": seen.frozen,
         "settings": {**settings, **said.get("options", {})},

@@ -27,6 +27,7 @@ from ..hooks import Hooks
 from ..hookspecs import hooks_of
 from ..labels import label_pool
 from ..network import Network, build_network, image_size, without_weights
+from ..pretrained import fitting_weights
 from ..randomness import key, seed_torch
 from ..recipe import baseline_of
 from ..recipe.draft import TIMINGS
@@ -68,11 +69,14 @@ def rehearse(recipe: Recipe, data: Data) -> list[GenerationProbe]:
     Raises `RecipeError` that lists what timm and the plugins refuse to build, and in which generations.
     """
     refused: dict[str, list[str]] = {}
-    found, previous = [], None
+    found, previous, fetched = [], None, set[str]()
     for cfg in recipe.generations:
         try:
             seen, previous = composed(cfg, data, previous)
             found.append(seen)
+            if cfg.model and cfg.model.fetched and cfg.model.name not in fetched:
+                fetched.add(cfg.model.name)
+                build_network(cfg, plugins_of(cfg), facts_of(cfg, data, torch.device("cpu")))
             for name, view in cfg.views.items():
                 plugins_of(cfg).image_transforms(ViewSpec(name, view.stream, image_size(cfg), data.channels))
         except SslkitError as error:
@@ -95,6 +99,8 @@ def composed(
     with device:
         network = build_network(without_weights(cfg), hooks, facts)
         optimizer = make_optimizer(cfg.optimizer, network)
+    if cfg.model and cfg.model.weights:
+        fitting_weights(network.model, Path(cfg.model.weights), facts.channels, network.head)
     seen = probe_of(cfg, network)
     average, teachers = company(cfg, hooks, network, previous)
     seen.teachers = {timing: role_of(one, network, average, previous) for timing, one in teachers.items()}
@@ -109,7 +115,7 @@ def probe_of(cfg: Generation, network: Network) -> GenerationProbe:
     name = cfg.model.name if cfg.model else type(network.model).__name__
     count = sum(p.numel() for p in network.parameters())
     frozen = sum(p.numel() for p in network.parameters() if not p.requires_grad)
-    return GenerationProbe(cfg.index, name, count, image_size(cfg), frozen)
+    return GenerationProbe(cfg.index, name, count, image_size(cfg), frozen, *network.normalisation)
 
 
 def company(

@@ -136,11 +136,17 @@ def model_pieces(model: dict[str, Any]) -> tuple[str, ...]:
     return (
         model["name"],
         f"{model['image_size']} px",
+        *(f"{key} {each_channel(model[key])}" for key in ("mean", "std") if model[key]),
         f"{model['parameters']:,} parameters",
         f"{frozen:,} of them frozen" if frozen else "",
         *settings(model["settings"]),
         *map(plugin, model["noise"]),
     )
+
+
+def each_channel(values: Sequence[float]) -> str:
+    """Numbers of the channels; one where all are alike."""
+    return " ".join(f"{value:.3g}" for value in (values if len(set(values)) > 1 else values[:1]))
 
 
 def schedule_pieces(one: dict[str, Any]) -> tuple[str, ...]:

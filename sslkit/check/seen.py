@@ -39,6 +39,9 @@ class GenerationProbe:
     image_size: int
     frozen: int = 0
     "Parameters that do not learn."
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    "What images are normalised by, for each channel."
     teachers: dict[str, str] = field(default_factory=dict)
     "Who teaches, by label timing: `previous`, `student`, `average`, or `other`. Without a teacher there is no entry."
     needs: Needs | None = None

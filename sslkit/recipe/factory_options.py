@@ -15,9 +15,10 @@ from .places import Table
 from .validate import validate
 
 SAID = {
-    "optimizer": {"lr": "rate", "opt": "name", "weight_decay": "weight_decay", "filter_bias_and_bn": "decay"},
+    "optimizer": {"lr": "rate", "opt": "name", "weight_decay": "weight_decay", "filter_bias_and_bn": "decay",
+                  "layer_decay": "layer_decay"},
     "model": {"model_name": "name", "pretrained": "pretrained"},
-}
+}  # fmt: skip
 "Arguments that have keys of their own."
 
 

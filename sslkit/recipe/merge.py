@@ -16,10 +16,12 @@ import os
 import re
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ..hookspecs import SECTIONS, SINGLE
 from ..registry import FILE, default_name, heading
+from .content import is_file
 from .message import Problems, did_you_mean, listed, sentence, shown
 from .model import OptimizerTable
 from .places import Source, Table
@@ -30,6 +32,8 @@ NAMED = (*LISTS, "views")
 "Sections of tables by name."
 FACTORIES = {"model": None, "optimizer": OptimizerTable.name}
 "Sections whose `options` are arguments of what their `name` names, and what that is where nothing is said."
+WEIGHTS = "model.safetensors"
+"What holds the weights in a folder that is named for them, as timm and `sslkit export` write it."
 INDEX = re.compile(r"[0-9]{1,9}")
 MOST = 1000  # tables of a list; far beyond any use, it bounds the time that a broken recipe takes
 
@@ -267,7 +271,8 @@ def _anchored(table: Table, source: Source) -> Table:
     if isinstance(use, str) and (match := FILE.fullmatch(use)):
         result["use"] = f"{_absolute(source, match['path'])}:{match['cls']}"
     if isinstance(weights, str) and weights and "use" not in table and table.place.path[-1:] == ("model",):
-        result["weights"] = _absolute(source, weights)
+        path = Path(_absolute(source, weights))
+        result["weights"] = str(path / WEIGHTS if is_file(path / WEIGHTS) else path)
     return result
 
 

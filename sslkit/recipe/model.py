@@ -16,6 +16,7 @@ from .places import Table
 LabelTiming = Literal["pool", "step", "both", "none"]
 Stream = Literal["labeled", "unlabeled"]
 ModelRole = Literal["student", "teacher", "average"]
+Fit = Literal["crop", "squash", "pad"]
 CLEAN = "clean"
 "The built-in view without noise, for labeling and evaluation."
 
@@ -79,12 +80,18 @@ class ModelTable:
     "timm's name of the model."
     size: Annotated[int, Ge(1), Unit("pixels")] | None = None
     "Pixels on a side that it sees; by default what timm says of the model."
+    fit: Fit = "crop"
+    """How an image of another shape becomes a square where no noise crops it, in labeling and evaluation: its centre; all
+    of it, squashed; or all of it with a border of the normalisation's mean. timm's `crop_mode`, which calls them center,
+    squash and border."""
     crop: Annotated[float, Interval(gt=0, le=1)] = 1.0
-    "Share of an image's shorter side that it sees where no noise crops, in labeling and evaluation: timm's `crop_pct`."
+    """Share of an image that it then sees: of its shorter side, of both sides where squashed, of its longer side where
+    padded. timm's `crop_pct`."""
     pretrained: bool = False
-    "Start from timm's published weights (fetched from its hub)."
+    "Start from timm's published weights, fetched from its hub once and kept; `weights`, where said, takes their place."
     weights: str | None = None
-    "Start from a safetensors file; a path beside the recipe."
+    """Start from a safetensors file, or from a folder with a `model.safetensors`; a path beside the recipe. The classifier
+    may be of other classes, and is then fresh; a first convolution of colours is adapted to 1 or 4 channels."""
     freeze: list[str] = field(default_factory=list)
     """Layers that stay as they are, by the start of their parameters' names. They run as in evaluation: no noise inside,
     batch-norm by its running statistics, which are not written."""
@@ -94,6 +101,11 @@ class ModelTable:
     "Normalisation, for each channel; by default the model's own."
     options: dict[str, Any] = field(default_factory=dict)
     "Further arguments of timm's `create_model`."
+
+    @property
+    def fetched(self) -> bool:
+        """Whether it starts from timm's published weights: those of a file take their place."""
+        return self.pretrained and not self.weights
 
 
 @dataclass(kw_only=True)
@@ -110,6 +122,11 @@ class OptimizerTable:
     "Weight decay."
     decay: Literal["kernels", "all_but_norm", "all"] = "kernels"
     "What decays: weights of convolutions and linear layers; their biases too; normalisation too."
+    layer_decay: Annotated[float, Interval(gt=0, le=1)] = 1.0
+    """Factor on the rate from each layer to the one below, from the classifier down: 0.75 lets the layers next to the
+    input move least. 1: all layers learn alike."""
+    backbone: Annotated[float, Interval(gt=0, le=1)] = 1.0
+    "Factor on the rate of everything but the classifier and the heads beside it; 0.1 is usual for pretrained models."
     clip: Annotated[float, Ge(0)] = 0.0
     "Largest norm of the gradient; 0 leaves it as it is."
     options: dict[str, Any] = field(default_factory=dict)
@@ -122,6 +139,10 @@ class ViewTable:
 
     stream: Stream
     "The stream whose images it shows."
+    fit: Fit | None = None
+    "How an image of another shape becomes a square, where no noise does it: as for [model], whose it is by default."
+    crop: Annotated[float, Interval(gt=0, le=1)] | None = None
+    "Share of an image that is shown, where no noise crops it: as for [model], whose it is by default."
 
 
 @dataclass(kw_only=True)
@@ -194,12 +215,27 @@ class Recipe:
 
 def hash_of(table: dict[str, Any]) -> str:
     """`Recipe.hash` of a resolved table."""
-    deciding = {key: value for key, value in table.items() if key not in UNDECIDING}
+    deciding = _without(LATER, {key: value for key, value in table.items() if key not in UNDECIDING})
     text = json.dumps(_by_content(deciding, table.get("files", {})), sort_keys=True, ensure_ascii=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 UNDECIDING = ("tracker", "baseline", "workers", "log_every", "files")
+LATER: dict[str, Any] = {
+    "label_top": Settings.label_top, "model": {"fit": ModelTable.fit},
+    "optimizer": {"layer_decay": OptimizerTable.layer_decay, "backbone": OptimizerTable.backbone},
+}  # fmt: skip
+"Keys that recipes once did not have, and their defaults: with these a recipe is the one that it was, and is resumed."
+
+
+def _without(later: dict[str, Any], table: dict[str, Any]) -> dict[str, Any]:
+    """A table without keys that only say their defaults."""
+    inner = {key: _without(own, table[key]) for key, own in later.items() if isinstance(table.get(key), dict)}
+    return {
+        key: value
+        for key, value in {**table, **inner}.items()
+        if key not in later or key in inner or later[key] != value
+    }
 
 
 def _by_content(value: Any, files: dict[str, str]) -> Any:

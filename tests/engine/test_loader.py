@@ -19,7 +19,7 @@ import sslkit.ahead
 from sslkit import Images, hookimpl
 from sslkit.ahead import load_steps
 from sslkit.errors import DataError, PluginError, SslkitError
-from sslkit.loader import Sampler, StreamLoader, ViewMaker, resize
+from sslkit.loader import Sampler, StreamLoader, ViewMaker
 from sslkit.randomness import uniform
 from sslkit.recipe import shipped as shipped_recipes
 from sslkit.streams import make_streams
@@ -363,31 +363,3 @@ def test_one_transform_may_resize_and_gets_images_of_any_size():
     assert sizes == [(9 + i, 12, 3) for i in range(4)] and step["labeled"]["views"]["weak"].shape == (4, 8, 8, 3)
     with pytest.raises(PluginError, match=r"view `weak`: both a\.0 and b\.0 resize; one may"):
         stream_of(grey, [("a.0", resizing), ("b.0", resizing)])
-
-
-# Resizing -------------------------------------------------------------------------------------------------------------
-
-
-def test_the_shorter_side_is_resized_and_the_centre_kept():
-    wide = np.zeros((16, 32, 3), np.uint8)
-    wide[:, 8:24] = 200  # the centre square
-    tall = wide.transpose(1, 0, 2)
-    exact = np.arange(8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3)
-    made = resize([wide, tall, exact, exact[:5, :4]], 8)
-    assert made.shape == (4, 8, 8, 3) and made.dtype == np.uint8
-    assert (made[0] == 200).all() and (made[1] == 200).all() and np.array_equal(made[2], exact)
-
-
-def test_a_share_of_the_shorter_side_is_shown():
-    image = np.zeros((20, 30, 3), np.uint8)
-    image[5:15, 10:20] = 200
-    assert (resize([image], 8, 0.5) == 200).all() and (resize([image], 10, 0.5) == 200).all()
-    assert (resize([image], 8, 0.6) != 200).any() and (resize([image], 8) == 0).any()
-
-
-@settings(max_examples=60, deadline=None)
-@given(height=st.integers(1, 40), width=st.integers(1, 40), size=st.integers(1, 20), channels=st.sampled_from([1, 3]),
-       crop=st.sampled_from([1.0, 0.875, 0.01]))  # fmt: skip
-def test_any_size_becomes_the_views_size(height, width, size, channels, crop):
-    made = resize([np.full((height, width, channels), 9, np.uint8)], size, crop)
-    assert made.shape == (1, size, size, channels) and (made == 9).all()

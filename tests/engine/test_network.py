@@ -250,11 +250,6 @@ def test_all_but_norm_leaves_frozen_layers_out_and_keeps_what_a_model_spares(tin
     assert "model.pos_embed" in spared(vit)
 
 
-def test_all_but_norm_and_layer_decay_are_either_or(tiny):
-    with pytest.raises(RecipeError, match="`layer_decay` makes groups of its own"):
-        Bench(tiny('[optimizer]\ndecay = "all_but_norm"\noptions = { layer_decay = 0.9 }'))
-
-
 def test_parameters_that_a_model_keeps_from_decay(tiny):
     bench = Bench(
         tiny('[model]\nname = "test_vit"\nsize = 16\noptions = { img_size = 16 }\n[optimizer]\nweight_decay = 0.01')

@@ -39,7 +39,7 @@ def test_each_generation_begins_its_schedule_anew(tiny, tmp_path):
 
 
 def test_layers_keep_their_share_of_the_rate(tiny):
-    text = '[optimizer]\noptions = { layer_decay = 0.5 }\n[[schedule]]\nuse = "cosine"'
+    text = '[optimizer]\nlayer_decay = 0.5\n[[schedule]]\nuse = "cosine"'
     bench = Bench(tiny(text))
     scales = [group["lr_scale"] for group in bench.state.optimizer.param_groups]
     assert len(set(scales)) > 3 and max(scales) == 1

@@ -9,6 +9,7 @@ import pytest
 from sslkit import registry
 from sslkit.errors import RecipeError
 from sslkit.recipe import baseline_of, diff, dump, load, parse_set, with_overrides
+from sslkit.recipe.model import hash_of
 
 
 def names(recipe, generation=0):
@@ -354,6 +355,15 @@ def test_overrides_from_a_generation_on(kitchen):
 def test_overrides_from_a_generation_that_is_not_there(kitchen):
     with pytest.raises(RecipeError, match="from generation 1 on: the recipe has 1"):
         with_overrides(load(kitchen.base), {"steps": 2}, from_generation=1)
+
+
+def test_a_run_from_before_a_key_was_there_is_of_the_same_recipe(kitchen):
+    table = load(kitchen.base).table
+    older = {**table, "model": {k: v for k, v in table["model"].items() if k != "fit"},
+             "optimizer": {k: v for k, v in table["optimizer"].items() if k not in ("layer_decay", "backbone")}}  # fmt: skip
+    assert older != table and hash_of(older) == hash_of(table)
+    for key, value in {"model.fit": "pad", "optimizer.backbone": 0.1, "optimizer.layer_decay": 0.5}.items():
+        assert load(kitchen.base, {key: value}).hash != hash_of(table)
 
 
 def test_equal_overrides_hash_equally(kitchen):

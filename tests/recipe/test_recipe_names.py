@@ -85,9 +85,15 @@ def test_options_that_timm_refuses(kitchen, monkeypatch):
 
 
 def test_options_that_timm_takes(kitchen):
-    good = {"optimizer.options": {"nesterov": True, "layer_decay": 0.9}, "model.options": {"bn_eps": 0.1, "act_layer": "relu"},
+    good = {"optimizer.options": {"nesterov": True, "maximize": True}, "model.options": {"bn_eps": 0.1, "act_layer": "relu"},
             "model.name": "test_efficientnet"}  # fmt: skip
     assert load(kitchen.base, good, names=True).generations[0].model.options["bn_eps"] == 0.1
+
+
+def test_layer_decay_is_no_option_of_timms_but_a_key(kitchen):
+    with pytest.raises(RecipeError, match=r"`layer_decay` has a key of its own\n.*say `layer_decay` in \[optimizer\]"):
+        load(kitchen.base, {"optimizer.options": {"layer_decay": 0.9}}, names=True)
+    assert load(kitchen.base, {"optimizer.layer_decay": 0.9}, names=True).generations[0].optimizer.layer_decay == 0.9
 
 
 def test_a_model_plugin_has_no_name_of_timms(kitchen):
