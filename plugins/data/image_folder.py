@@ -77,7 +77,8 @@ class ImageFolder(Splits):
         library = Library(WHERE, whole.ids, whole.truth, *files(str(self.root), whole.ids), self.decoding)
         sources = Sources(
             rows["labeled"], rows["unlabeled"], rows.get("validation"), rows.get("test"),
-            names={key: layout.name(key) for key in layout.named}, pools=bool(self.unlabeled), remarks=layout.remarks(),
+            names={key: layout.name(key) for key in layout.named}, pools=bool(self.unlabeled),
+            lack="" if layout.there("labeled") else layout.lack("labeled"), remarks=layout.remarks(),
         )  # fmt: skip
         return self.divided(library, classes, sources, progress)
 

@@ -83,9 +83,8 @@ class Layout:
 
     def remarks(self) -> tuple[str, ...]:
         """What a run's output says beside where the images of each split come from."""
-        lack = () if self.there("labeled") else (f"labeled: none. {self.lack('labeled')}",)
         skipped = +self.skipped
-        return (*lack, f"left out: {tally(skipped)}") if skipped else lack
+        return (f"left out: {tally(skipped)}",) if skipped else ()
 
     # What is not there --------------------------------------------------------------------------------------------
 

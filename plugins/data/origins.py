@@ -27,12 +27,12 @@ class Origins:
     extra: Rows  # unlabeled anyway
     validation: Rows
     test: Rows
+    lack: str = ""  # why `train` is empty
     remarks: tuple[str, ...] = ()
 
     def notes(self) -> Iterator[str]:
         """One line for each split, then what is odd."""
-        if len(self.train):
-            yield self._labeled()
+        yield self._labeled() if len(self.train) else f"labeled: none. {self.lack}"
         if sources := [*self._hidden(), *self._extra()]:
             yield f"unlabeled: {'; '.join(sources)}"
         elif "unlabeled" not in self.names and len(self.train):

@@ -35,6 +35,8 @@ class Sources:
     "How messages call where the rows of `labeled`, `unlabeled`, `validation` and `test` are from; as in `train`."
     pools: bool = False
     "Whether there are to be unlabeled images though neither `extra` has any nor a label is hidden."
+    lack: str = ""
+    "Why there is nothing to label, where `train` is empty."
     remarks: tuple[str, ...] = ()
     "What else is to be said of them."
 
@@ -93,7 +95,7 @@ class Splits:
         test = NONE if sources.test is None else sources.test
         origins = Origins(
             library, classes, sources.names, train=sources.train, labeled=labeled, hidden=hidden, extra=sources.extra,
-            validation=validation, test=test, remarks=sources.remarks,
+            validation=validation, test=test, lack=sources.lack, remarks=sources.remarks,
         )  # fmt: skip
 
         def split(name: str, rows: Rows) -> Images | None:

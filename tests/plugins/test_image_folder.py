@@ -584,8 +584,8 @@ def test_test_images_alone_have_classes_and_train_nothing(opened: Open, photos: 
     fill(root, **{"test/cat": 2, "test/owl": 0, "test/dog": 3})
     data = opened(root=root, test="test")
     assert (data.classes, sizes(data)) == (("cat", "dog", "owl"), {"labeled": 0, "test": 5})
-    assert data.notes[1].startswith(f"labeled: none. `labeled` names `train`, but there is no such folder in `{root}`")
-    assert data.notes[:1] == ("test: 5 images, none of `owl`, from `test`",)
+    assert data.notes[0].startswith(f"labeled: none. `labeled` names `train`, but there is no such folder in `{root}`")
+    assert data.notes[1:] == ("test: 5 images, none of `owl`, from `test`",)
     assert sizes(opened(root=root / "test", test=".")) == {"labeled": 0, "test": 5}
     assert sizes(opened(root=root, test="test", unlabeled="extra", labels_per_class=3, validation=4)) == sizes(data)
     assert "name the same folder" in refused(opened, root=root, labeled="test", test="test")
