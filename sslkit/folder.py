@@ -11,20 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from . import __version__
-from .artifacts import committed, create_folder, damage, read_card, save_tree, weights_digest, write_atomic
+from .artifacts import committed, create_folder, damage, read_card, save_tree, write_atomic
 from .checkpoint import Checkpoints
 from .errors import Interrupted, RunError
 from .keeping.lock import Lock
 from .keeping.room import patiently, save_checkpoint
 from .keeping.run_folders import sound_summary, why_no_run
-from .labels import load_labels
 from .measuring.weights import weights_of
 from .network import Network, build_network, without_weights
 from .recipe import dump, load
 from .recipe.model import Recipe
 from .recipe.tables import mixed
 from .state import State, plugins_of
+from .store import Samples, load_labels, load_samples
 from .types import Facts, Targets
 
 if TYPE_CHECKING:
@@ -92,11 +91,31 @@ class Run:
         return recipe
 
     def labels(self, generation: int) -> Targets:
-        """The pseudo-labels that taught a generation."""
+        """The pseudo-labels that taught a generation, mapped into memory: opening them reads none, however many.
+
+        They lie in labels/generation-N/labels.safetensors, where they come from in manifest.json: see `sslkit.store`.
+        """
+        return load_labels(self._labels_of(generation), whole=False)[0]
+
+    def manifest(self, generation: int) -> dict[str, Any]:
+        """Where the pseudo-labels of a generation come from: its manifest.json, as `sslkit.store` describes it."""
+        return load_labels(self._labels_of(generation), whole=False)[1]
+
+    def samples(self) -> Samples:
+        """What the images were that pseudo-labels are of, row for row: their ids, and their classes where known.
+
+        Raises `RunError` where none were written down: there are no pseudo-labels of a pool, or they are of a run that
+        was made before this was kept.
+        """
+        if not (self.folder / "samples").is_dir():
+            raise RunError(f"{self.folder} keeps no list of the images that pseudo-labels were made of")
+        return load_samples(self.folder / "samples")
+
+    def _labels_of(self, generation: int) -> Path:
         folder = self.folder / "labels" / f"generation-{generation}"
         if not folder.is_dir():
             raise RunError(f"{self.folder} keeps no pseudo-labels for generation {generation}")
-        return load_labels(folder)[0]
+        return folder
 
     def model(self, generation: int = -1) -> torch.nn.Module:
         """A finished generation's model (its average where one was kept), ready to predict: `model(images).logits`.
@@ -157,22 +176,6 @@ class Run:
         if state.teaches:
             return []
         return ["generation 0 has no teacher: its unlabeled stream, and losses on it, are off"]
-
-    def provenance(self, state: State, session: Session) -> dict[str, Any]:
-        """Where a pool's labels come from: a generation's model, or weights that only the teacher has."""
-        teacher, before = state.teachers["pool"], state.cfg.index - 1
-        sums = self.folder / "models" / f"generation-{before}" / "checksums.json"
-        if teacher is not None and teacher is state.previous:
-            who = {"generation": before, "sha256": json.loads(sums.read_text())["model.safetensors"]}
-        else:
-            who = {"generation": None, "sha256": teacher and weights_digest(teacher)}
-        return {
-            "generation": state.cfg.index,
-            "teacher": who,
-            "recipe": session.recipe.hash,
-            "seed": state.seed,
-            "sslkit": __version__,
-        }
 
     def save(self, state: State, session: Session, entry: dict[str, Any] | None, journal: dict[str, Any]) -> None:
         """A checkpoint of this very step; `entry` where it ends its generation.

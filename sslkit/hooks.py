@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from .answers import Call, check_alike, check_targets, checked, measured
 from .dataset import Data, Labeled
-from .errors import RecipeError, SslkitError, told
+from .errors import MostProbableOnly, RecipeError, SslkitError, told
 from .manager import Manager
 from .recipe.model import Entry
 from .types import (  # fmt: skip
@@ -79,6 +79,8 @@ class Hooks:
             given["on"] = tuple(view for view in call.entry.on if shown is None or view in shown.views)
         try:
             return call.function(**given)
+        except MostProbableOnly as error:
+            raise call.fail(hook, f"cannot work with this pool's labels: {error}") from error
         except SslkitError:
             raise
         except Exception as error:

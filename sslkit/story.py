@@ -45,6 +45,7 @@ class Story:
         self.generation = self.step = self.steps = 0
         self.first_taught = False
         self.labeling: tuple[Any, Any] | None = None
+        self.labels_left: float | None = None
         self.pool_kept: float | None = None
         self.now: dict[str, Any] = {}
         self.metrics: dict[str, Any] = {}
@@ -60,6 +61,7 @@ class Story:
                 self._recall(Path(str(values.get("folder", ""))))
         elif event.kind == "labels":
             self.labeling, self.pool_kept = (values.get("done"), values.get("total")), values.get("kept_share")
+            self.labels_left = values.get("seconds_left")
             self.first_taught |= event.progress.generation == 0
         elif event.kind == "step":
             self.now, self.labeling = values, None
@@ -127,9 +129,15 @@ class Story:
         parts = [f"{count(number)} {split}" for split, number in sizes.items()]
         return [*parts, f"{count(self.start['classes'])} classes"] if "classes" in self.start else parts
 
+    @property
+    def timing(self) -> dict[str, Any]:
+        """How fast it goes, and the seconds left: of the labels while they are made, then of the steps."""
+        known: dict[str, Any] = self.now.get("timing") or {}
+        return {"seconds_left": self.labels_left} if self.labeling else known
+
     def speed(self) -> list[str]:
         """How fast it goes."""
-        timing = self.now.get("timing") or {}
+        timing = self.timing
         waited = timing.get("waited_share")
         return [
             f"{count(timing['images_per_second'])} images/s" if "images_per_second" in timing else "",

@@ -72,7 +72,7 @@ def _dual(probs: Tensor, counts: Tensor, shift: Tensor) -> tuple[Tensor, Tensor,
     """Value, gradient and curvature of the dual, rows in chunks; of zeros they are left out."""
     value, sums = shift @ counts.double(), torch.zeros_like(shift)
     curvature = torch.zeros(len(shift), len(shift), dtype=shift.dtype, device=shift.device)
-    for rows in torch.split(probs, max(1, CHUNK // len(shift))):
+    for rows in probs.split(max(1, CHUNK // len(shift))):  # type: ignore[no-untyped-call]
         scores, entropy = _scores(rows[rows.any(1)].double(), shift)
         made = scores.softmax(1)
         value = value + (scores.logsumexp(1) / entropy.squeeze(1)).sum()
@@ -89,8 +89,13 @@ def match_counts(probs: Tensor, counts: Tensor, iterations: int) -> Tensor:
     under row sums of 1 and column sums of `counts` (which are scaled to sum to N). Where they are met already nothing
     changes.
     """
+    return shifted(probs, prices(probs, counts, iterations))
+
+
+def prices(probs: Tensor, counts: Tensor, iterations: int) -> Tensor:
+    """The prices with which columns of `shifted(probs, prices)` sum to `counts`, which are scaled to sum to N: (K,)."""
     counts = counts.double() * (len(probs) / counts.double().sum())
-    return shifted(probs, solve_shift(probs.detach(), counts, torch.zeros_like(counts), iterations))
+    return solve_shift(probs.detach(), counts, torch.zeros_like(counts), iterations)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -143,7 +148,8 @@ class DARP:
         """Refined `probs`; of labeled images none."""
         if batch is None:
             counts = self._shares.to(targets.probs.device) * len(targets.index)
-            return replace(targets, probs=match_counts(targets.probs, counts, self.iterations))
+            shift = prices(targets.probs, counts, self.iterations)
+            return targets.mapped(lambda probs: shifted(probs, shift))
         if batch.stream != "unlabeled":
             return targets
         self.memory_.write(targets.index, targets.probs)

@@ -1,6 +1,6 @@
 """Distribution alignment: pseudo-labels whose classes come, on average, as often as they ought to."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -93,8 +93,8 @@ class DistributionAlignment:
             means["labeled"] = self._predicted(forward, on)
         if batch is not None:
             means = self._remembered(means, batch.stream == "unlabeled")
-        target = means.get("labeled", self._fixed).to(targets.probs) ** self.power
-        return replace(targets, probs=aligned(targets.probs, target, means["unlabeled"].to(targets.probs)))
+        target, model = means.get("labeled", self._fixed), means["unlabeled"]
+        return targets.mapped(lambda probs: aligned(probs, target.to(probs) ** self.power, model.to(probs)))
 
     def _predicted(self, forward: Forward | None, on: tuple[str, ...]) -> Tensor:
         """The mean of the teacher's predictions on labeled views: (K,)."""

@@ -26,4 +26,5 @@ class HardLabels:
     @hookimpl
     def refine(self, targets: Targets) -> Targets:
         """One-hot `probs`."""
-        return replace(targets, probs=harden(targets.raw if self.source == "raw" else targets.probs))
+        source = targets.raw if self.source == "raw" else targets.probs
+        return replace(targets, probs=source).mapped(harden)

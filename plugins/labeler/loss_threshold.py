@@ -1,7 +1,8 @@
 """A threshold on the pseudo-labels' loss: it starts at that of the labeled images, and shrinks."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Gt, Interval, Unit
@@ -58,8 +59,8 @@ class LossThreshold:
         """Weight 0 for rows of too large a loss; sharpened `probs`, one-hot ones once rho is as small as it gets."""
         rho = self.rho(progress)
         kept = -targets.confidence.log() <= rho
-        probs = harden(targets.probs) if rho == self.floor else sharpen(targets.probs, self.temperature)
-        return replace(kept_only(targets, kept), probs=probs)
+        harder = harden if rho == self.floor else partial(sharpen, temperature=self.temperature)
+        return kept_only(targets, kept).mapped(harder)
 
     def rho(self, progress: Progress) -> float:
         """The largest loss that is kept at a step."""

@@ -1,6 +1,6 @@
 """Sharpening: targets by a temperature."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated
 
 from annotated_types import Interval
@@ -23,4 +23,4 @@ class Sharpen:
     @hookimpl
     def refine(self, targets: Targets) -> Targets:
         """Sharpened `probs`."""
-        return replace(targets, probs=sharpen(targets.probs, self.temperature))
+        return targets.mapped(lambda probs: sharpen(probs, self.temperature))

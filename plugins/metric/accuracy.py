@@ -16,10 +16,10 @@ def accuracy(label: Tensor, truth: Tensor) -> float | None:
 
 def pseudo_label_numbers(stored: Targets, truth: Tensor) -> dict[str, float | None]:
     """How right the kept pseudo-labels are, and how many of them were kept; `truth` is that of the whole pool."""
-    kept = stored.rows(torch.nonzero(stored.kept).squeeze(1))
+    kept = stored.kept
     return {
-        "pseudo_label_accuracy": accuracy(kept.label, truth[kept.index]),
-        "kept_share": float(stored.kept.double().mean()),
+        "pseudo_label_accuracy": accuracy(stored.label[kept], truth[stored.index[kept]]),
+        "kept_share": float(kept.double().mean()),
     }
 
 

@@ -135,7 +135,13 @@ class Console:
         if event.kind == "labels" and "kept_share" in values:
             right = values.get("pseudo_label_accuracy")
             kept = f"{percent(values['kept_share'])} kept"
-            return [f"{count(values.get('total'))} images labeled", kept, f"{percent(right)} right" if right else ""]
+            outside, which = values.get("outside"), percent(values.get("outside_kept_share"))
+            return [
+                f"{count(values.get('total'))} images labeled",
+                kept,
+                f"{percent(right)} right" if right else "",
+                f"{which} of the {count(outside)} images of no class kept" if outside else "",
+            ]
         if event.kind == "step" and self._line_is_due(event):
             return [at, *story.losses(), *story.speed()]
         if event.kind == "evaluation" and story.step < story.steps:  # the last one is its generation's

@@ -22,6 +22,7 @@ from ..ahead import AHEAD, BUDGET
 from ..checkpoint import KEPT
 from ..dataset import Data
 from ..network import Network
+from ..pool import most_probable
 from ..recipe.model import Settings
 
 ROWS = 2
@@ -91,13 +92,16 @@ def needs_of(
         labeling=round(passing_bytes(network, channels) * chunk * HALF[settings.precision]) + 5 * chunk * pixels,
         model=model,
         checkpoint=model + state,
-        labels=pool * label_bytes(network.classes),
+        labels=pool * label_bytes(network.classes, most_probable(network.classes, settings.label_top)),
     )
 
 
-def label_bytes(classes: int) -> int:
-    """One row of stored labels: two lists of probabilities, three floats, two whole numbers."""
-    return 2 * 4 * classes + 3 * 4 + 2 * 8
+def label_bytes(classes: int, top: int | None = None) -> int:
+    """One row of stored labels: two lists of probabilities, three floats, two whole numbers.
+
+    `top`: how many probabilities a list keeps, each with its class, and the remainder; None: all.
+    """
+    return 2 * (4 * classes if top is None else 6 * top + 4) + 3 * 4 + 2 * 8
 
 
 def state_bytes(module: nn.Module) -> int:
@@ -190,10 +194,10 @@ def key_of(tensor: Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
 
 
-def per_image(generations: Sequence[Measured], classes: int) -> int:
+def per_image(generations: Sequence[Measured], classes: int, label_top: int) -> int:
     """Bytes of labels that each unlabeled image takes in a run, where it is not known how many there are."""
     taught = sum("pool" in one.teachers for one in generations)
-    return taught * label_bytes(classes)
+    return taught * label_bytes(classes, most_probable(classes, label_top))
 
 
 def known(count: Callable[[], Needs]) -> Needs | None:

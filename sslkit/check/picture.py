@@ -49,7 +49,9 @@ def picture(
         "seconds": sum(lengths) + (steps * baseline.step if baseline else 0) if lengths else None,
         "memory": max(memory) if len(memory) == len(generations) else None,
         "disk": disk(found, recipe.settings.baseline),
-        "disk_per_unlabeled_image": per_image(found, len(facts.classes), recipe.settings.label_top) if data is None else 0,
+        "disk_per_unlabeled_image": per_image(found, len(facts.classes), recipe.settings.label_top)
+        if data is None
+        else 0,
         "precision": recipe.settings.precision,
         "generations": generations,
     }

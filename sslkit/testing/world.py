@@ -197,6 +197,7 @@ class World:
                       "steps": [10], "sizes": sizes, "classes": 3, "model": ["tiny"], "notes": ["a note"],
                       "warnings": ["a warning"], "device": "cpu"},
             "labels": {"done": 12, "total": 12, "kept_share": 0.8, "pseudo_label_accuracy": None,
+                       "outside": 4, "outside_kept_share": 0.5,
                        "empty_classes": ["cat"]},
             "step": {"losses": {"supervised": 1.0}, "lr": 0.1, "kept_share": 0.8, "timing": timing},
             "evaluation": {"metrics": metrics},

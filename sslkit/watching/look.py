@@ -81,7 +81,7 @@ class Look:
 
     def as_json(self) -> dict[str, Any]:
         """For programs: everything above; what is not known is null."""
-        run, story, timing = self.run, self.told.story, self.told.story.now.get("timing") or {}
+        run, story, timing = self.run, self.told.story, self.told.story.timing
         saved, who, waiting = run.saved, run.holder, run.doing.get("waiting")
         return {
             "folder": str(run.folder),

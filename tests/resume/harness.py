@@ -31,7 +31,7 @@ from sklearn.datasets import load_digits  # noqa: F401
 import sslkit.artifacts as artifacts
 import sslkit.engine as engine
 import sslkit.hooks as hooks
-import sslkit.labels as labels
+import sslkit.store as store
 from sslkit.errors import Interrupted, SslkitError
 from sslkit.folder import Run
 from sslkit.recipe import load, shipped
@@ -197,7 +197,7 @@ POINTS: dict[str, tuple[Any, str]] = {
     "sync": (artifacts, "_sync"),
     "checksum": (artifacts, "_sha256"),
     "tensors": (artifacts, "save_file"),
-    "shard": (labels, "save_file"),
+    "columns": (store, "write_tensors"),
     "rename": (Path, "rename"),
     "replace": (Path, "replace"),
     "text": (Path, "write_text"),
@@ -236,7 +236,7 @@ def watched(point: str, at: int = -1, how: str = "before", action: Callable[[], 
         if how == "before":
             action()
             return original(*args, **kwargs)
-        if how == "within" and point in ("tensors", "shard", "text"):
+        if how == "within" and point in ("tensors", "columns", "text"):
             half_written(original, *args, **kwargs)
             action()
         answer = original(*args, **kwargs)

@@ -32,11 +32,11 @@ def test_killed_in_half_precision(trial, name):
     run.finish()
 
 
-@pytest.mark.parametrize("point", ["label", "refine", "shard"])
+@pytest.mark.parametrize("point", ["label", "refine", "columns"])
 @pytest.mark.parametrize("name", ["pool", "both"])
 def test_killed_while_labeling(trial, name, point):
     run = trial(name)
-    how = {"label": "before", "refine": "after", "shard": "within"}[point]
+    how = {"label": "before", "refine": "after", "columns": "within"}[point]
     assert run.kill_at(point, run.points[point] // 2, how) == "killed"
     run.finish()
 

@@ -252,9 +252,9 @@ def test_damaged_pseudo_labels_are_found_and_made_again_as_the_message_says(tria
     run = trial("pool")
     assert run.stop_at("step", run.points["step"] - 12) == "interrupted"  # in generation 1
     shutil.copytree(run.folder, run.folder.with_name("gone"))
-    alter(run.folder / "labels/generation-1/shard-00000.safetensors")
+    alter(run.folder / "labels/generation-1/labels.safetensors")
     said = run.refused()
-    assert "shard-00000.safetensors was altered" in said
+    assert "labels.safetensors was altered" in said
     assert "labels/generation-1" in said and "checkpoints/generation-1-*" in said
     shutil.rmtree(run.folder / "labels/generation-1")
     assert "are gone" in run.refused()

@@ -45,7 +45,7 @@ class Disk:
         self.on_sleep = lambda: None
         monkeypatch.setattr(room, "sleep", self.sleep)
         monkeypatch.setattr(room, "clock", lambda: self.now)
-        for point in ("tensors", "shard", "text", "sync"):
+        for point in ("tensors", "columns", "text", "sync"):
             owner, name = harness.POINTS[point]
             monkeypatch.setattr(owner, name, self.failing(getattr(owner, name)))
         if log:

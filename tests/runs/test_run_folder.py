@@ -29,7 +29,8 @@ FILES = {
       for file in ("model.safetensors", "model.json", "selected.safetensors", "selected.json", "card.json",
                    "checksums.json")),
     *(f"labels/generation-1/{file}"
-      for file in ("shard-00000.safetensors", "manifest.json", "plugins.safetensors", "plugins.json", "checksums.json")),
+      for file in ("labels.safetensors", "manifest.json", "plugins.safetensors", "plugins.json", "checksums.json")),
+    "samples/samples.safetensors", "samples/checksums.json",
     *(f"checkpoints/generation-1-step-{step}/{file}" for step in (2, 4)
       for file in ("state.safetensors", "state.json", "checksums.json")),
 }  # fmt: skip
@@ -190,8 +191,8 @@ def test_pseudo_labels_name_their_teacher(done):
     assert manifest["teacher"] == {"generation": 0, "sha256": sha256(teacher)}
     assert manifest["recipe"] == done.summary["recipe_hash"] and manifest["seed"] == 0 and manifest["generation"] == 1
     assert (manifest["rows"], manifest["kept"], manifest["classes"]) == (40, 40, ["a", "b", "c"])
-    assert manifest["shards"] == [{"file": "shard-00000.safetensors", "rows": 40}]
-    stored = load_file(folder / "shard-00000.safetensors")
+    assert manifest["shards"] == [{"file": "labels.safetensors", "rows": 40}] and manifest["top"] is None
+    stored = load_file(folder / "labels.safetensors")
     assert stored.keys() == {"index", "raw", "probs", "weight", "copies", "label", "confidence"}
     targets = done.labels(1)
     for name in targets.columns:
@@ -265,17 +266,6 @@ def test_pseudo_labels_are_the_teachers_answers(done):
 def test_a_first_generation_has_no_pseudo_labels(done):
     with pytest.raises(RunError, match="keeps no pseudo-labels for generation 0"):
         done.labels(0)
-
-
-def test_labels_in_shards(recipe, out, monkeypatch):
-    """More rows than a shard holds: the same labels, in several files."""
-    whole = sslkit.run(recipe(), out=out, device="cpu").labels(1)
-    monkeypatch.setattr("sslkit.labels.SHARD", 15)
-    made = sslkit.run(recipe(), out=out.with_name("sharded"), device="cpu")
-    manifest = read(made.folder / "labels/generation-1/manifest.json")
-    assert [shard["rows"] for shard in manifest["shards"]] == [15, 15, 10]
-    for name in whole.columns:
-        assert torch.equal(getattr(made.labels(1), name), getattr(whole, name))
 
 
 # Folders ----------------------------------------------------------------------------------------------------------
