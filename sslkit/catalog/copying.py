@@ -52,13 +52,13 @@ def copy(source: Path, path: Path, force: bool = False) -> Copied:
     """
     text = relocated(source)
     schema = schema_of(source)
-    _written(path, text.encode(), force)
+    written(path, text.encode(), force)
     if schema is None:
         return Copied(path)
     beside = path.with_name(schema.name)
     fresh = not beside.exists()
     if fresh:
-        _written(beside, schema.read_bytes(), force=False)
+        written(beside, schema.read_bytes(), force=False)
     return Copied(path, beside, fresh)
 
 
@@ -83,8 +83,8 @@ def schema_of(source: Path) -> Path | None:
     return path if path and path.is_file() else None
 
 
-def _written(path: Path, data: bytes, force: bool) -> None:
-    """Write a new file, or replace an old one whole."""
+def written(path: Path, data: bytes, force: bool = False) -> None:
+    """Write a new file, or replace an old one whole. Raises `SslkitError`."""
     if (path.exists() or path.is_symlink()) and not force:
         raise SslkitError(f"{path} is there already; nothing was written\n"
                           "  say another name, or --force to replace it")  # fmt: skip

@@ -83,7 +83,9 @@ def literal(value: Any) -> str:
         return "[" + ", ".join(map(literal, value)) + "]"
     if isinstance(value, (bool, float)):
         return str(value).lower()
-    return str(value) if isinstance(value, int) else json.dumps(str(value), ensure_ascii=False)
+    if isinstance(value, int):
+        return str(value)
+    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")  # which JSON writes as it is
 
 
 def _key(key: str) -> str:

@@ -32,7 +32,7 @@ DEEPEST = 32  # tables within tables, recipes that extend one another
 NESTS = (dict, list, tuple)
 PACKAGE = "sslkit_recipes"
 SETTINGS = "settings"
-OTHERS = frozenset({"studies", "metrics", SETTINGS})
+OTHERS = frozenset({"studies", "metrics", "templates", SETTINGS})
 "Folders beside the recipes, of files that are none."
 PLURAL = {"recipe": "recipes", "study": "studies", "set of metrics": "sets of metrics"}
 MARKS = {"recipe": {"extends", "steps", "loss"}, "study": {"base", "variant"}}

@@ -1,0 +1,122 @@
+"""The rules by which `sslkit init` proposes a recipe. What they go by is measured before: the same facts, the same proposal.
+
+- *Images* are shown at the median of their shorter sides, in multiples of `GRAIN` pixels, and never larger than the machine
+  trains in reasonable time: `LARGEST` pixels.
+- The *template* (network, noise, optimizer) is the one for images of that size; what it says of GPUs holds where there is one.
+- The *batch* has an eighth of the labels, a power of two from 8 to 64, and `RATIO` unlabeled images for each; it is halved
+  while training would take more than half of the memory.
+- *Pseudo-labels* are kept from a confidence of `ABOVE` over chance, and of 0.3 at least; classes are balanced where the
+  labels of one class are `SKEWED` times those of another.
+- *Steps* fill the minutes that were asked for, by the speed of this machine, from `FEWEST` to `MOST`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from ..tables import duration, size
+from .facts import SKEWED, Facts
+from .machine import Machine
+
+GRAIN, SMALLEST = 8, 16
+LARGEST = {"cpu": 64, "gpu": 224}
+RATIO = {"cpu": 3, "gpu": 7}
+ABOVE, LEAST = 0.2, 0.3
+FEWEST, MOST = 20, 20_000
+TRIED = 100
+"Steps of the recipe whose speed is measured."
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """A value and why."""
+
+    value: Any
+    why: str
+
+
+Proposal = dict[str, Proposed]
+"Proposed values by the names that templates give them."
+
+
+def image_size(facts: Facts, machine: Machine) -> Proposed:
+    """Pixels on a side that the network sees."""
+    side = facts.side
+    most = LARGEST["gpu" if machine.gpu else "cpu"]
+    rounded = max(SMALLEST, GRAIN * round(side / GRAIN))
+    if rounded <= most:
+        return Proposed(rounded, f"the median of the images' shorter sides is {side:,} px")
+    where = "a GPU" if machine.gpu else "a CPU"
+    return Proposed(most, f"the images have {side:,} px (median); {where} takes long for more than {most}")
+
+
+def batch(facts: Facts, machine: Machine) -> Proposed:
+    """Images of each stream in a step."""
+    labels, pool = facts.split("labeled").images, facts.split("unlabeled").images
+    labeled = 2 ** min(6, max(3, round(math.log2(max(1, labels / 8)))))
+    ratio = RATIO["gpu" if machine.gpu else "cpu"]
+    return Proposed(
+        {"labeled": labeled, "unlabeled": min(ratio * labeled, max(1, pool))},
+        f"an eighth of the {labels:,} labels, a power of two; {ratio} unlabeled images for each",
+    )
+
+
+def halved(proposed: Proposed, machine: Machine) -> Proposed:
+    """A batch of half the images, as training took more memory than it may."""
+    value = {stream: max(1, rows // 2) for stream, rows in proposed.value.items()}
+    return Proposed(value, f"as many as half of {size(2 * machine.room)} of memory holds")
+
+
+def threshold(facts: Facts) -> Proposed:
+    """The confidence from which on pseudo-labels are kept."""
+    chance = 1 / len(facts.classes)
+    value = round(max(LEAST, chance + ABOVE), 2)
+    why = f"{ABOVE:g} above chance, which is {chance:.2g} with {len(facts.classes)} classes"
+    return Proposed(
+        value, why if value > LEAST or math.isclose(value, chance + ABOVE) else "as published, for many classes"
+    )
+
+
+def balance(facts: Facts) -> Proposed:
+    """Whether each class is to teach equally often."""
+    skewed = facts.skew >= SKEWED
+    times = f"the largest class has {facts.skew:.1f} times the labels of the smallest"
+    return Proposed(skewed, times if skewed else f"{times}; true where the unlabeled images are out of balance")
+
+
+def propose(facts: Facts, machine: Machine) -> Proposal:
+    """Everything but the steps, which depend on how fast this is."""
+    pixels = image_size(facts, machine)
+    eighth = max(1, pixels.value // 8)
+    return {
+        "size": pixels,
+        "batch": batch(facts, machine),
+        "pad": Proposed(eighth, f"an eighth of {pixels.value} px"),
+        "cutout": Proposed(2 * eighth, "half a side of the square that is cut out, at most: a quarter of the image's"),
+        "threshold": threshold(facts),
+        "balance": balance(facts),
+        **spread(TRIED, ""),
+    }
+
+
+def spread(steps: int, why: str) -> Proposal:
+    """Steps of a generation, and how often it is saved."""
+    return {
+        "steps": Proposed(steps, why),
+        "save_every": Proposed(max(1, steps // 4), "steps; a stopped run goes on there"),
+    }
+
+
+def steps_for(minutes: float, each: float, fixed: float) -> Proposal:
+    """Steps that fill the minutes. `each`: seconds that a step of all generations takes; `fixed`: labels and measuring."""
+    wanted = (60 * minutes - fixed) / each
+    number = min(MOST, max(FEWEST, wanted))
+    grain = 10 ** max(0, math.floor(math.log10(number)) - 1)
+    steps = int(number // grain) * grain  # two digits: the speed is not known better
+    if wanted < FEWEST:
+        why = f"the fewest that teach anything; about {duration(fixed + steps * each)} on this machine, all generations"
+    else:
+        why = f"of each generation; about {duration(fixed + steps * each)} on this machine for all"
+    return spread(steps, why)
