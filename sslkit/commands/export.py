@@ -26,8 +26,9 @@ FORMATS = ("timm", "onnx", "torch")
     "--format",
     "form",
     type=click.Choice(FORMATS),
-    help="timm: a folder for timm.create_model; onnx: a file for onnxruntime and others; torch: a torch.export program. "
-    "By default timm, where the model is timm's.",
+    help="timm: a folder for timm.create_model, class names, mean, std and size in its card. onnx: a file for onnxruntime "
+    "and others, which normalises itself (pip install 'sslkit[onnx]'). torch: the same as a torch.export program. By "
+    "default timm, where the model is timm's.",
 )
 @click.option(
     "--out",
@@ -39,16 +40,11 @@ FORMATS = ("timm", "onnx", "torch")
 @weights_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 def export(run: Path, form: str | None, out: Path | None, generation: int, weights: str | None, as_json: bool) -> None:
-    r"""Write a model of RUN for other tools: timm, ONNX, torch.export.
+    """Write a model of RUN for other tools: timm, ONNX, torch.export.
 
     RUN is a run folder, finished or not (its supervised baseline is a run too: RUN/baseline); it alone is needed, not its
     data. What is written is loaded again and compared with the run's own model; where it answers otherwise, nothing is
     left behind.
-
-    \b
-    timm    normalised images in, logits out; class names, mean, std and size in its card
-    onnx    images from 0 to 1 in, logits out, any batch; pip install 'sslkit[onnx]'
-    torch   the same as a .pt2 file, for torch.export.load
     """
     check_run(run)
     with quiet(as_json):
@@ -63,7 +59,7 @@ def written(run: Path, form: str | None, out: Path | None, generation: int, weig
     """The export; on a terminal, how far it is is shown."""
     from ..waiting import waiting
 
-    with waiting(f"exporting {run.name}", 5) as done:
+    with waiting("exporting", 5 if form == "onnx" else 4) as done:
         from ..exporting.export import export as write  # with torch and timm: under the bar, it takes seconds
 
         return write(run, form, generation, weights=weights, out=out, done=done)
@@ -107,7 +103,7 @@ def show(run: Path, made: Exported) -> None:
         "in": made.given,
         "images": made.prepare,
         "out": made.answered,
-        "checked": f"loaded again, its logits differ from the run's by {made.difference:.1g} at most",
+        "checked": f"loaded again, it answers as the run does (logits within {made.difference:.0e} of the largest)",
     }
     for name, text in rows.items():
         console.print(row(console, name, text), soft_wrap=not console.is_terminal)

@@ -18,6 +18,8 @@ ROWS = (1, 2, 7)
 "Batch sizes that an export is compared on."
 LIMIT = 1e-3
 "Largest difference from the run's own logits, as a share of the largest of them: what another arithmetic may round."
+TINY = 1e-3
+"Logits that are all smaller are not compared by their own size."
 
 
 class ExportError(SslkitError):
@@ -64,9 +66,9 @@ def traced(model: Finished) -> torch.export.ExportedProgram:
 
 @torch.no_grad()
 def compared(model: Finished, answer: Callable[[Tensor], Tensor], what: str) -> float:
-    """The largest difference of an export's logits from the run's own. `answer`: the export, (N, C, S, S) -> (N, K).
+    """How far an export's logits are from the run's own at most, as a share of the largest of them.
 
-    Raises `ExportError` where they are not the same.
+    `answer`: the export, (N, C, S, S) -> (N, K). Raises `ExportError` where they are not the same.
     """
     own, largest = Answering(model.classifier), 0.0
     for rows in ROWS:
@@ -76,13 +78,13 @@ def compared(model: Finished, answer: Callable[[Tensor], Tensor], what: str) -> 
             raise ExportError(
                 f"{what} answers {tuple(given.shape)} for {rows} images, not {tuple(expected.shape)}; {KEPT}"
             )
-        found, limit = float((given - expected).abs().max()), LIMIT * float(expected.abs().max()) + 1e-6
-        if not found <= limit:  # what is no number is no match either
+        found, scale = float((given - expected).abs().max()), float(expected.abs().max()) + TINY
+        if not found <= LIMIT * scale:  # what is no number is no match either
             raise ExportError(
                 f"{what} does not answer as the run's model does: logits of {rows} images differ by {found:.2g}, and "
-                f"{limit:.2g} is what rounding may explain; {KEPT}"
+                f"{LIMIT * scale:.2g} is what rounding may explain; {KEPT}"
             )
-        largest = max(largest, found)
+        largest = max(largest, found / scale)
     return largest
 
 

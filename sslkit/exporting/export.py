@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -22,23 +21,21 @@ class Format:
 
     suffix: str
     write: Callable[[Finished, Path, Callable[[int], None]], float]
-    "Writes it, or nothing, and answers the largest difference of its logits from the run's."
+    "Writes it, or nothing, and answers how far its logits are from the run's."
     lines: Callable[[str], str]
     "Python that loads what was written, by its path."
     given: Callable[[Finished], str]
     "What goes in."
     normalised: bool
     "Whether images are normalised before they go in."
-    stages: int
-    "How often `write` says that something is done."
     require: Callable[[], None] = lambda: None
     "Raises `ExportError` where packages are missing."
 
 
 FORMATS = {
-    "timm": Format("", timm_folder.write, timm_folder.lines, timm_folder.given, True, 3),
-    "onnx": Format(".onnx", onnx_file.write, onnx_file.lines, given, False, 4, onnx_file.require),
-    "torch": Format(".pt2", torch_program.write, torch_program.lines, given, False, 3),
+    "timm": Format("", timm_folder.write, timm_folder.lines, timm_folder.given, True),
+    "onnx": Format(".onnx", onnx_file.write, onnx_file.lines, given, False, onnx_file.require),
+    "torch": Format(".pt2", torch_program.write, torch_program.lines, given, False),
 }
 "By their names on the command line."
 
@@ -52,7 +49,7 @@ class Exported:
     files: dict[str, int]
     "Bytes of each file: a folder's, by their names in it, or the file itself, and what lies beside it."
     difference: float
-    "The largest difference of its logits from those of the run's own model, on made-up images."
+    "How far its logits are from those of the run's own model at most, on made-up images: a share of the largest logit."
     given: str
     answered: str
     prepare: str
@@ -123,17 +120,27 @@ def name_of(model: Finished, weights: str | None) -> str:
 
 def free(path: Path) -> Path:
     """The path, where nothing is there. Raises `ExportError`, with one that is free, where something is."""
-    if not path.exists() and not path.is_symlink():
+    if not taken(path):
         return path
     others = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(2, 1_000_000))
-    other = next(other for other in others if not other.exists())
+    other = next(other for other in others if not taken(other))
     raise ExportError(
         f"{shown(str(path))} is there already, and an export overwrites nothing: choose another, such as\n"
         f"    --out {shown(str(other))[1:-1]}"
     )
 
 
+def taken(path: Path) -> bool:
+    """Whether something is there, or where weights would go that do not fit an ONNX file."""
+    return any(one.exists() or one.is_symlink() for one in (path, beside(path)))
+
+
+def beside(path: Path) -> Path:
+    """`mine.onnx.data`: as torch calls it."""
+    return path.with_name(f"{path.name}.data")
+
+
 def sizes(path: Path) -> dict[str, int]:
     """Bytes of what was written."""
-    found = path.iterdir() if path.is_dir() else [path, *path.parent.glob(f"{escape(path.name)}.data")]
+    found = path.iterdir() if path.is_dir() else [one for one in (path, beside(path)) if one.exists()]
     return {one.name: one.stat().st_size for one in sorted(found)}

@@ -35,7 +35,7 @@ def require() -> None:
 
 
 def write(model: Finished, target: Path, done: Callable[[int], None]) -> float:
-    """Write the model; answers the largest difference of its logits, by onnxruntime, from the run's.
+    """Write the model; answers how far its logits, by onnxruntime, are from the run's (`compared`).
 
     Raises `ExportError` for a model that cannot be traced or translated, and where the file answers otherwise.
     """

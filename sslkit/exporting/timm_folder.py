@@ -24,7 +24,7 @@ WEIGHTS = "model.safetensors"
 
 
 def write(model: Finished, target: Path, done: Callable[[int], None]) -> float:
-    """Write the folder; answers the largest difference of its model's logits from the run's.
+    """Write the folder; answers how far its model's logits are from the run's (`compared`).
 
     Raises `ExportError` for a model that is not timm's, for a decision that no timm model holds, and where the folder's
     model, loaded again, does not answer as the run's does.
@@ -150,9 +150,9 @@ def lines(path: str) -> str:
     )
 
 
-OLDER = f"""import json, timm
+OLDER = f"""import json, pathlib, timm
 
-card = json.load(open("config.json"))
+card = json.loads(pathlib.Path("config.json").read_text())
 published = {{**card["pretrained_cfg"], "file": "{WEIGHTS}"}}
 model = timm.create_model(card["architecture"], pretrained=True, pretrained_cfg=published, **card["model_args"]).eval()
 """

@@ -20,7 +20,7 @@ FACTS = "sslkit.json"
 
 
 def write(model: Finished, target: Path, done: Callable[[int], None]) -> float:
-    """Write the program; answers the largest difference of its logits from the run's.
+    """Write the program; answers how far its logits are from the run's (`compared`).
 
     Raises `ExportError` for a model that cannot be traced, and where the program, loaded again, answers otherwise.
     """

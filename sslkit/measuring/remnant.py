@@ -41,7 +41,7 @@ def recipe_of(run: Run) -> tuple[Recipe, list[str]]:
             gone = {}
         if not gone:
             raise
-        return recipe, [f"parts of the training cannot be loaded any more, and its models do without: {listed(gone)}"]
+        return recipe, [f"parts of the training cannot be loaded any more, and measuring does without: {listed(gone)}"]
 
 
 def _left(run: Run, gone: dict[str, None]) -> Recipe:
