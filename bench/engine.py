@@ -26,7 +26,8 @@ from sslkit.folder import Run
 from sslkit.journal import Journal
 from sslkit.recipe import load
 from sslkit.session import Session
-from sslkit.state import State, facts_of, fresh_state, open_data
+from sslkit.opening import open_data
+from sslkit.state import State, facts_of, fresh_state
 from sslkit.streams import assemble, make_streams
 from sslkit.dataset import Labeled
 from sslkit.types import Targets

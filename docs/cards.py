@@ -22,7 +22,8 @@ from sslkit.check.tree import draw
 from sslkit.hookspecs import hooks_of
 from sslkit.recipe import load, shipped
 from sslkit.recipe.model import Entry, Generation, Recipe
-from sslkit.state import facts_of, open_data
+from sslkit.opening import open_data
+from sslkit.state import facts_of
 
 HERE = Path(__file__).parent / "methods"
 NOTES = HERE / "notes"

@@ -21,7 +21,8 @@ from sslkit.network import Network
 from sslkit.recipe import load
 from sslkit.recipe.model import Generation, Recipe
 from sslkit.session import Session
-from sslkit.state import State, open_data
+from sslkit.opening import open_data
+from sslkit.state import State
 from sslkit.streams import assemble, make_streams
 from sslkit.dataset import Labeled
 from sslkit.types import Outputs

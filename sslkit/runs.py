@@ -25,11 +25,11 @@ from .keeping.pauses import noticed
 from .keeping.room import limit_here, patience
 from .measuring.evaluate import trained
 from .network import check_names, require_timm
+from .opening import open_data
 from .recipe import baseline_of, load, with_overrides
 from .recipe.model import Recipe, hash_of
 from .recipe.tables import mixed
 from .session import Session
-from .state import open_data
 from .types import Classifier, Progress
 
 

@@ -14,14 +14,13 @@ from torch import Tensor, nn
 from .checkpoint import load_optimizer_state, optimizer_state
 from .dataset import Data, Labeled
 from .decay import decaying
-from .errors import DataError, RecipeError, RunError
+from .errors import RecipeError, RunError
 from .forward import Forward, Models
 from .hooks import Hooks
 from .network import Network, build_network, image_size
 from .passes import plan_passes
 from .randomness import key, seed_torch
-from .recipe.blame import blamed
-from .recipe.model import CLEAN, Entry, Generation, OptimizerTable, PassTable, Recipe, Stream
+from .recipe.model import CLEAN, Entry, Generation, OptimizerTable, PassTable, Stream
 from .recipe.traits import trait
 from .types import Facts, LossTerm, Outputs, Progress, Purpose, Step, Targets, ViewSpec
 
@@ -283,17 +282,3 @@ def fit_into(student: Network, previous: Network, init: str) -> None:
 def plugins_of(cfg: Generation) -> Hooks:
     """A generation's plugins for those who only ask: without the trackers, which would be told."""
     return Hooks([entry for entry in cfg.entries() if entry.section != "tracker"])
-
-
-def open_data(recipe: Recipe) -> Data:
-    """The recipe's data; raises what the data plugin raises, and `DataError` for data that cannot train a classifier."""
-    with blamed("data", recipe.generations[0].table):
-        data = plugins_of(recipe.generations[0]).open_data(Progress(recipe.settings.seed))
-    if not len(data.labeled):
-        raise DataError("\n    ".join(["[data]: there are no labeled images, and so nothing to train on", *data.notes]))
-    if len(data.classes) < 2:
-        names = ", ".join(data.classes) or "none"
-        raise DataError(
-            f"[data]: a classifier tells classes apart, and needs two at least; classes of this data: {names}"
-        )
-    return data

@@ -8,7 +8,7 @@ import numpy as np
 
 from sslkit.errors import MissingData
 from sslkit.recipe import load, shipped
-from sslkit.state import open_data
+from sslkit.opening import open_data
 
 CLASSES = ("ant", "bee", "cat")
 EACH = 8

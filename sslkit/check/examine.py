@@ -10,9 +10,10 @@ import torch
 from ..dataset import Data
 from ..environment import determinism
 from ..errors import MissingData, PluginError, SslkitError
+from ..opening import open_data
 from ..pretrained import missing_weights
 from ..recipe.model import Recipe
-from ..state import facts_of, open_data
+from ..state import facts_of
 from .guards import guards
 from .picture import picture
 from .probe import META, baseline_seconds, compose, facts_without, probe

@@ -21,6 +21,7 @@ from ..folder import ENVIRONMENT, Run, facts_from
 from ..hooks import Hooks
 from ..loader import ViewMaker
 from ..network import require_timm
+from ..opening import by_hand
 from ..recipe.message import counted, listed
 from ..recipe.metrics import STANDARD, parts_of
 from ..recipe.model import CLEAN, Generation, Recipe, hash_of
@@ -90,7 +91,8 @@ class Bench:
         self.hooks = Hooks([parts.data, *parts.metrics])
         self.use, self.table = parts.data.use, parts.data_table
         self.own = parts.data_table == self.recipe.table["data"]
-        self.data = self.hooks.open_data(Progress(self.recipe.settings.seed))
+        opened = self.hooks.open_data(Progress(self.recipe.settings.seed))
+        self.data = by_hand(opened, self.recipe) if self.own else opened
         check_measurable(self.data, self._what())
         self._check_sameness()
         self._baseline: list[Classifier | None] = []

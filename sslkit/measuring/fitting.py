@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from ..dataset import Data
 from ..errors import DataError, SslkitError
+from ..opening import open_data
 from ..recipe.message import counted, shown
 from ..recipe.model import Recipe
-from ..state import open_data
 from ..types import Facts
 
 

@@ -250,7 +250,9 @@ def anchor(table: Table, source: Source) -> Table:
     """The same table with its files' paths made absolute: what extends or copies it may lie elsewhere."""
     result = Table(table, table.place, table.places)
     for key, value in table.items():
-        if key == "generation" and isinstance(value, (list, Table)):
+        if key == "corrections" and isinstance(value, str) and value:
+            result[key] = _absolute(source, value)
+        elif key == "generation" and isinstance(value, (list, Table)):
             result[key] = _each(value, lambda item: anchor(item, source))
         elif key in SECTIONS and isinstance(value, (list, Table)):
             inner = _each(value, lambda item: _anchored(item, source))

@@ -44,6 +44,9 @@ class Settings:
     batch: BatchTable = field(default_factory=BatchTable)
     label_streams: list[Stream] = field(default_factory=lambda: ["unlabeled"])
     "Streams that are labeled at each step."
+    corrections: str | None = None
+    """CSV file (columns `id`, `label`) of classes that a person gave to images: they are labels, whatever the data says.
+    An empty label: of none of the classes."""
     seed: Annotated[int, Ge(0)] = 0
     "Key of every random draw, the data split included."
     baseline: bool = True

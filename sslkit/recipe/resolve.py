@@ -33,6 +33,8 @@ def resolve(table: Table, problems: Problems) -> Draft:
     """Lay every table on its class. Problems are noted; what can be resolved in spite of them is."""
     settings = validate(Settings, table.only(*fields.hints(Settings)), "", problems)
     draft = Draft(table=table, settings=settings, resolved=dumped(Settings, settings) if settings else {})
+    if isinstance(table.get("corrections"), str):
+        _file(table, "corrections", "", draft, problems)
     if settings is None:
         deciding = table.only("labels", "init", "batch", "label_streams") | {"steps": 1}
         draft.settings = validate(Settings, Table(deciding, table.place), "", Problems())
@@ -80,13 +82,18 @@ def _timm(table: Table, draft: Draft, problems: Problems) -> None:
     if model is not None:
         draft.model, draft.size = model, model.size
         draft.resolved["model"] = dumped(ModelTable, model)
-    if isinstance(weights := table.get("weights"), str):
-        path = Path(weights)
-        draft.files.add(path)
-        if not is_file(path):
-            problems.add(table.where("weights"), f"[model]: `weights`: there is no file {shown(weights)}",
-                         lambda: did_you_mean(path.name, beside(path)))  # fmt: skip
-        _readable(path, table.where("weights"), "[model]: `weights`", problems)
+    if isinstance(table.get("weights"), str):
+        _file(table, "weights", "[model]: ", draft, problems)
+
+
+def _file(table: Table, key: str, label: str, draft: Draft, problems: Problems) -> None:
+    """A file that a key names: there, readable, and part of what the recipe is."""
+    path, what = Path(table[key]), f"{label}`{key}`"
+    draft.files.add(path)
+    if not is_file(path):
+        problems.add(table.where(key), f"{what}: there is no file {shown(str(path))}",
+                     lambda: did_you_mean(path.name, beside(path)))  # fmt: skip
+    _readable(path, table.where(key), what, problems)
 
 
 def _fixed(draft: Draft, problems: Problems) -> None:

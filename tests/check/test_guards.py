@@ -9,7 +9,7 @@ from sslkit.answers import overlap
 from sslkit.check.guards import guards, held_out
 from sslkit.check.probe import META, compose, facts_without
 from sslkit.recipe import load
-from sslkit.state import open_data
+from sslkit.opening import open_data
 
 CPU = torch.device("cpu")
 TAUGHT = """

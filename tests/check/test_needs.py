@@ -9,7 +9,8 @@ from sslkit.check.needs import disk, label_bytes, optimizer_bytes, passing_bytes
 from sslkit.check.probe import compose, rehearse
 from sslkit.network import build_network
 from sslkit.recipe import load
-from sslkit.state import facts_of, make_optimizer, open_data, plugins_of
+from sslkit.opening import open_data
+from sslkit.state import facts_of, make_optimizer, plugins_of
 
 CPU, META = torch.device("cpu"), torch.device("meta")
 SMALL = {

@@ -70,7 +70,7 @@ optimizer.name = "adamw"
 """
 FIRST = """
 ├── generation 0   10 steps · from scratch · #
-│   ├── model     test_resnet · 8 px · 373,658 parameters · dropout
+│   ├── model     test_resnet · 8 px · mean 0.5 · std 0.5 · 373,658 parameters · dropout
 │   ├── optimizer sgd · rate 0.05 · weight_decay 0.0001
 │   ├── schedule  consistency.weight ▁▁▂▂▄▄▄▆▆███████████████ · 0 to 5 · linear_ramp
 │   ├── stream    labeled: 6 images a step · 60 in all, each 6 times

@@ -17,7 +17,8 @@ from sslkit.labels import label_pool
 from sslkit.network import build_network
 from sslkit.recipe.model import Entry
 from sslkit.session import Session
-from sslkit.state import facts_of, fresh_state, open_data, plugins_of
+from sslkit.opening import open_data
+from sslkit.state import facts_of, fresh_state, plugins_of
 from sslkit.streams import assemble, make_streams
 
 CPU = torch.device("cpu")

@@ -18,7 +18,7 @@ from sslkit.check.verdict import unjudged
 from sslkit.environment import fingerprint
 from sslkit.errors import PluginError
 from sslkit.recipe import load
-from sslkit.state import open_data
+from sslkit.opening import open_data
 
 SMALL = {"data.labels_per_class": 1, "data.validation": 0, "data.test": 1600, "model.size": 16, "batch.labeled": 6}
 LOSSES = {

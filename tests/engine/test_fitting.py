@@ -10,7 +10,8 @@ from sslkit.check.guards import guards
 from sslkit.check.probe import compose
 from sslkit.errors import RecipeError
 from sslkit.images.fitting import fitted
-from sslkit.state import facts_of, open_data
+from sslkit.opening import open_data
+from sslkit.state import facts_of
 from sslkit.types import ViewSpec
 
 

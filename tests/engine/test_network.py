@@ -14,7 +14,8 @@ from sslkit import LossTerm, hookimpl
 from sslkit.decay import spared
 from sslkit.errors import PluginError, RecipeError, RunError
 from sslkit.network import Network, build_network, image_size
-from sslkit.state import facts_of, open_data, plugins_of
+from sslkit.opening import open_data
+from sslkit.state import facts_of, plugins_of
 
 
 def built(recipe, channels=3, extra=()):

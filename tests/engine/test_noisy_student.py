@@ -15,7 +15,7 @@ from sslkit.errors import RecipeError
 from sslkit.evaluation import make_classifier
 from sslkit.measuring.evaluate import trained
 from sslkit.recipe import load
-from sslkit.state import open_data
+from sslkit.opening import open_data
 from sslkit.streams import to_floats
 
 MU = 2

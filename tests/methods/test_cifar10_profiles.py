@@ -15,7 +15,8 @@ import sslkit
 from sslkit.errors import MissingData, RecipeError
 from sslkit.network import build_network
 from sslkit.recipe import load, shipped
-from sslkit.state import facts_of, open_data, plugins_of
+from sslkit.opening import open_data
+from sslkit.state import facts_of, plugins_of
 
 PREFIX = "cifar10/"
 PROFILES = [name for name in shipped() if name.startswith(PREFIX)]

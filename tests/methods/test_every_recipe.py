@@ -17,7 +17,7 @@ from sslkit.check.examine import examine
 from sslkit.check.probe import probe
 from sslkit.hookspecs import hooks_of
 from sslkit.recipe import load
-from sslkit.state import open_data
+from sslkit.opening import open_data
 
 METHODS = harness.SHIPPED
 "`tests/recipe/test_scaled_down.py` and `test_paper_recipes.py` have Noisy Student at other sizes."

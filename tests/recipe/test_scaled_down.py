@@ -13,7 +13,7 @@ from sslkit.check.probe import probe
 from sslkit.errors import MissingData, RunError
 from sslkit.recipe import load, shipped
 from sslkit.recipe.model import Entry
-from sslkit.state import open_data
+from sslkit.opening import open_data
 from sslkit_plugins.labeler.fixed_selection import FixedSelection
 from sslkit_plugins.model.unstrided import Unstrided
 

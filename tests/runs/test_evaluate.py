@@ -13,7 +13,7 @@ import sslkit
 from sslkit.errors import DataError, RunError, SslkitError
 from sslkit.folder import Run
 from sslkit.measuring.evaluate import Bench
-from sslkit.state import open_data
+from sslkit.opening import open_data
 
 AVERAGED = """
 [[labeler]]

@@ -21,7 +21,7 @@ from sslkit.errors import RunError, SslkitError
 from sslkit.folder import Run
 from sslkit.recipe import load
 from sslkit.recipe.tables import mixed
-from sslkit.state import open_data
+from sslkit.opening import open_data
 
 FILES = {
     "recipe.toml", "environment.json", "metrics.jsonl", "summary.json",
