@@ -314,7 +314,9 @@ def test_what_is_there_is_never_overwritten(recipe, out, done, what, refused):
 def renamed(snapshot):
     """A snapshot without the recipe's name: a file called recipe.toml is a recipe called recipe."""
     text = json.dumps(snapshot)
-    return json.loads(text.replace('"recipe": "tiny"', '"recipe": "recipe"'))
+    for key in ("recipe", "recipe_name"):
+        text = text.replace(f'"{key}": "tiny"', f'"{key}": "recipe"')
+    return json.loads(text)
 
 
 def test_the_resolved_recipe_gives_the_same_bits(done, tmp_path):
