@@ -124,7 +124,8 @@ def renamed(weights: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
         rest = [name for name in weights if not name.startswith(prefix)]
         if inside and all(name.startswith("heads.") for name in rest):
             weights = inside
-    if set(weights) == set(model.state_dict()):
+    own = model.state_dict()
+    if weights.keys() == own.keys() and all(own[name].shape == tensor.shape for name, tensor in weights.items()):
         return weights
     # Timm's models rename what older files hold, and resize position embeddings, by a function of this name.
     newer = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)

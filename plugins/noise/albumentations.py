@@ -6,13 +6,15 @@ import difflib
 import inspect
 import os
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
 
 from sslkit import Image, Keys, SslkitError, Transform, ViewSpec, hookimpl
+
+COLOURS = 3
 
 
 def load_library() -> Any:
@@ -72,6 +74,8 @@ class Adapted:
 
     name: str
     transform: Any
+    colours: int | None = None
+    "How many channels it sees; None: all."
 
     def __call__(self, images: Image, keys: Keys) -> Image:
         """(N, H, W, C) uint8 -> the same; row i depends on its image and `keys[i]` alone."""
@@ -83,7 +87,17 @@ class Adapted:
     def _one(self, image: Image, key: int) -> Image:
         # Left to itself the library draws the same in every data worker, and again in every epoch.
         self.transform.set_random_state(np.random.Generator(np.random.Philox(key=key)), random.Random(key))
-        made: Any = self.transform(image=image)["image"]
+        if self.colours is not None:
+            rest = image[..., self.colours :]
+            return np.dstack([Adapted(self.name, self.transform)._one(image[..., : self.colours].copy(), key), rest])
+        try:
+            made: Any = self.transform(image=image)["image"]
+        except Exception as error:
+            if image.shape[2] == COLOURS:
+                raise
+            raise SslkitError(
+                f"albumentations: {self.name} does not take images of {image.shape[2]} channels: {error}"
+            ) from error
         if getattr(made, "dtype", None) != np.uint8 or made.size != image.size or made.shape[:2] != image.shape[:2]:
             raise SslkitError(
                 f"albumentations: {self.name} made {made.dtype} {tuple(made.shape)} of uint8 {image.shape}; only "
@@ -98,7 +112,8 @@ class Albumentations:
 
     Each image's draws come from its key alone, so results do not depend on workers or batches. The library's own
     default applies most transforms to half of the images: `arguments = { p = 1.0 }` to all. Transforms that change an
-    image's shape or type, or that want more than the image (boxes, masks, reference images), cannot be used.
+    image's shape or type, or that want more than the image (boxes, masks, reference images), cannot be used. Those that
+    change values alone leave the fourth channel, opacity, as it is.
     """
 
     transform: str
@@ -108,5 +123,12 @@ class Albumentations:
 
     @hookimpl
     def image_transforms(self, view: ViewSpec) -> list[Transform]:
-        """One transform. Raises `SslkitError` for an unknown name or argument."""
-        return [Adapted(self.transform, build(self.transform, self.arguments))]
+        """One transform. Raises `SslkitError` for an unknown name or argument, or channels that it does not take."""
+        made = build(self.transform, self.arguments)
+        values = isinstance(made, load_library().ImageOnlyTransform)
+        adapted = Adapted(self.transform, made, COLOURS if values and view.channels > COLOURS else None)
+        if view.channels != COLOURS:  # the first image that it is applied to may come late
+            always = build(self.transform, {**self.arguments, "p": 1.0})
+            trial = np.random.default_rng(0).integers(0, 256, (1, view.size, view.size, view.channels), dtype=np.uint8)
+            replace(adapted, transform=always)(trial, np.zeros(1, np.uint64))
+        return [adapted]

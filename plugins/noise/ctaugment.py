@@ -17,7 +17,7 @@ from sslkit import Facts, Forward, Image, Progress, Step, ViewSpec, hookimpl
 from sslkit.errors import RecipeError
 
 from ..memory import moved
-from .image_ops import OPS, SMOOTH, Byte, Canvas, blend, fill_values, undo_blank, warp
+from .image_ops import OPS, SMOOTH, Byte, Canvas, Op, blend, fill_values, on_colours, undo_blank, warp
 
 Floats = NDArray[np.float64]
 
@@ -30,13 +30,13 @@ RING = np.pad(np.zeros((3, 3)), 1, constant_values=1 / 16).astype(np.float32)
 class Action(NamedTuple):
     """An operation at a level from 0 to 1."""
 
-    apply: Callable[[Image, float, Canvas], Image]
+    apply: Op
     bins: int = BINS
 
 
-def _faded(op: Callable[[Image], Image]) -> Action:
+def _faded(op: Op) -> Action:
     """The image moved towards what an operation makes of it."""
-    return Action(lambda image, level, canvas: blend(image.astype(np.float32), op(image), level))
+    return Action(lambda image, level, canvas: blend(image.astype(np.float32), op(image, 0, canvas), level))
 
 
 def _named(name: str, argument: Callable[[float, int], float], bins: int = BINS) -> Action:
@@ -49,12 +49,12 @@ def _filtered(kernel: NDArray[np.floating[Any]], border: int) -> Action:
     """Towards a smoothed image, whose outermost `border` pixels stay, as in PIL."""
     inner = slice(border, -border)
 
-    def smooth(image: Image) -> Image:
+    def smooth(image: Image, argument: float, canvas: Canvas) -> Image:
         smoothed = image.copy()
         smoothed[inner, inner] = cv2.filter2D(image, -1, kernel).reshape(image.shape)[inner, inner]
         return smoothed
 
-    return _faded(smooth)
+    return _faded(on_colours(smooth))
 
 
 def _rescale(image: Image, level: float, canvas: Canvas) -> Image:
@@ -65,15 +65,15 @@ def _rescale(image: Image, level: float, canvas: Canvas) -> Image:
 
 
 ACTIONS: dict[str, Action] = {
-    "auto_contrast": _faded(lambda image: OPS["auto_contrast"](image, 0, Canvas((0,)))),
+    "auto_contrast": _faded(OPS["auto_contrast"]),
     "blur": _filtered(RING, 2),
     "brightness": _named("brightness", lambda level, width: 0.1 + 1.9 * level),
     "color": _named("color", lambda level, width: 0.1 + 1.9 * level),
     "contrast": _named("contrast", lambda level, width: 0.1 + 1.9 * level),
     "cutout": _named("cutout", lambda level, width: (1 + int(level * width * 0.499)) // 2),
-    "equalize": _faded(lambda image: OPS["equalize"](image, 0, Canvas((0,)))),
+    "equalize": _faded(OPS["equalize"]),
     "identity": _named("identity", lambda level, width: 0, 1),
-    "invert": _faded(lambda image: OPS["invert"](image, 0, Canvas((0,)))),
+    "invert": _faded(OPS["invert"]),
     "posterize": _named("posterize", lambda level, width: 1 + int(level * 7.999), 8),
     "rescale": Action(_rescale),
     "rotate": _named("rotate", lambda level, width: round((2 * level - 1) * 45)),
@@ -125,7 +125,7 @@ def draw_policy(rows: int, rounds: int, chances: Floats | None, generator: np.ra
 
 def distorted(images: Image, policy: Policy, fill: tuple[int, ...]) -> Image:
     """(N, H, W, C) uint8 -> the same, one round of operations after another. `fill`: what boxes are filled with."""
-    names, black = list(ACTIONS), (0,) * images.shape[-1]
+    names, black = list(ACTIONS), fill_values(0, images.shape[-1])
     for number in range(policy.op.shape[1]):
         after = images.copy()
         rounds = (policy.op[:, number], policy.level[:, number], policy.place[:, number])

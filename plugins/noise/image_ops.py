@@ -1,7 +1,8 @@
 """Operations on one image that mean what PIL's of the same name mean, on cv2 and 256-entry lookup tables.
 
-Images are (H, W, C) uint8 arrays, C = 1 or 3; no operation changes its input. `OPS` is the table that RandAugment draws
-from. Numbers outside an operation's domain must be clipped before (see `randaugment.LIMITS`).
+Images are (H, W, C) uint8 arrays: grey (C = 1), colours (3), or colours and their opacity (4). Operations on values leave
+opacity as it is; those that move pixels move it with them. No operation changes its input. `OPS` is the table that
+RandAugment draws from. Numbers outside an operation's domain must be clipped before (see `randaugment.LIMITS`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ Byte = Annotated[int, Interval(ge=0, le=255)]
 Table = NDArray[np.uint8]  # (256,) new value of each old one
 Matrix = tuple[float, float, float, float, float, float]
 
+COLOURS, OPAQUE = 3, 255
 VALUES = np.arange(256)
 IDENTITY = VALUES.astype(np.uint8)
 LUMA = np.array([[19595, 38470, 7471]], np.float32)  # ITU-R 601 in 1/65536, as PIL's mode "L": exact in float32
@@ -42,14 +44,18 @@ Op = Callable[[Image, float, Canvas], Image]
 
 
 def fill_values(fill: int | list[int] | tuple[int, ...], channels: int) -> tuple[int, ...]:
-    """One value per channel. A grey is repeated; a colour on grey images becomes its mean."""
+    """One value per channel. A grey is repeated; a colour on grey images becomes its mean; both are opaque."""
     values = (fill,) if isinstance(fill, int) else tuple(fill)
     if len(values) == channels:
         return values
     if len(values) == 1:
-        return values * channels
-    if channels == 1 and len(values) == 3:
-        return (round(sum(values) / 3),)
+        values *= min(channels, COLOURS)
+    if channels == 1 and len(values) == COLOURS:
+        return (round(sum(values) / COLOURS),)
+    if len(values) == channels:
+        return values
+    if channels == COLOURS + 1 and len(values) == COLOURS:
+        return (*values, OPAQUE)
     raise SslkitError(
         f"`fill = {list(values)}` has {len(values)} values, images have {channels} channels: give one or 3"
     )
@@ -66,6 +72,17 @@ def undo_blank(before: Image, after: Image) -> Image:
     if blank.any():
         after[blank] = before[blank]
     return after
+
+
+def on_colours(op: Op) -> Op:
+    """An operation that leaves the fourth channel, opacity, as it is."""
+
+    def apply(image: Image, argument: float, canvas: Canvas) -> Image:
+        if image.shape[2] <= COLOURS:
+            return op(image, argument, canvas)
+        return np.dstack([op(np.ascontiguousarray(image[..., :COLOURS]), argument, canvas), image[..., COLOURS:]])
+
+    return apply
 
 
 # Values: lookup tables, for all channels or each -----------------------------------------------------------
@@ -227,17 +244,17 @@ def identity(image: Image, argument: float, canvas: Canvas) -> Image:
 
 
 OPS: dict[str, Op] = {
-    "auto_contrast": auto_contrast,
-    "equalize": equalize,
-    "invert": _by_table(lambda _: (255 - VALUES).astype(np.uint8)),
+    "auto_contrast": on_colours(auto_contrast),
+    "equalize": on_colours(equalize),
+    "invert": on_colours(_by_table(lambda _: (255 - VALUES).astype(np.uint8))),
     "identity": identity,
-    "posterize": _by_table(posterize_table),
-    "solarize": _by_table(solarize_table),
-    "solarize_add": _by_table(solarize_add_table),
-    "brightness": lambda image, factor, canvas: look_up(image, blend_table(0, factor)),
-    "contrast": contrast,
-    "color": color,
-    "sharpness": sharpness,
+    "posterize": on_colours(_by_table(posterize_table)),
+    "solarize": on_colours(_by_table(solarize_table)),
+    "solarize_add": on_colours(_by_table(solarize_add_table)),
+    "brightness": on_colours(lambda image, factor, canvas: look_up(image, blend_table(0, factor))),
+    "contrast": on_colours(contrast),
+    "color": on_colours(color),
+    "sharpness": on_colours(sharpness),
     "rotate": rotate,
     "shear_x": shear_x,
     "shear_y": shear_y,

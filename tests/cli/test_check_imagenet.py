@@ -30,13 +30,16 @@ def line(text):
 
 
 NOISE = f"dropout (rate {DROPOUT}) stochastic_depth (survival {SURVIVAL})"
+COLOURS = "mean 0.485 0.456 0.406 std 0.229 0.224 0.225"  # official code: ImageNet's
 NORM = "bn_momentum 0.01 bn_eps 0.001"  # official code: momentum 0.99 of the old value, epsilon 1e-3
 DECAY = f"step_decay (rate 0.97, every {STAIR:g}, warmup_steps {WARM:,}"  # official code
 FIRST, LAST = RATE / WARM, RATE * 0.97 ** ((STEPS - 1) // STAIR)
 ROWS = {
     0: {
         "generation": [f"{STEPS:,} steps from scratch"],
-        "model": [f"tf_efficientnet_b7 600 px # parameters crop {600 / 632:.3f} {NORM} {NOISE}"],  # official code
+        "model": [
+            f"tf_efficientnet_b7 600 px {COLOURS} # parameters crop {600 / 632:.3f} {NORM} {NOISE}"
+        ],  # official code
         "optimizer": [
             f"rmsproptf rate {RATE:g} momentum 0.9 weight_decay 1e-05 decay all_but_norm alpha 0.9 eps 0.001"
         ],
@@ -61,7 +64,7 @@ ROWS = {
     },
     1: {
         "generation": [f"{STEPS:,} steps each from scratch the rest as before"],
-        "model": [f"tf_efficientnet_l2 475 px # parameters crop {475 / 507:.3f} {NORM} {NOISE}"],
+        "model": [f"tf_efficientnet_l2 475 px {COLOURS} # parameters crop {475 / 507:.3f} {NORM} {NOISE}"],
         "stream": [
             f"unlabeled: {MU[1] * BATCH:,} images a step (mu {MU[1]}) {MU[1] * BATCH * STEPS:,} in all views as before"
         ],
@@ -81,7 +84,7 @@ ROWS = {
     4: {
         "generation": [f"{TUNED:,} steps from the previous weights the rest as before"],
         "model": [
-            "tf_efficientnet_l2 800 px # parameters # of them frozen "
+            f"tf_efficientnet_l2 800 px {COLOURS} # parameters # of them frozen "
             f"crop {800 / 832:.3f} "
             'freeze ["conv_stem", "bn1", "blocks.0", "blocks.1", "blocks.2", "blocks.3"] '  # ours: published nowhere
             f"{NORM} {NOISE}"
