@@ -1,0 +1,102 @@
+"""A small data set for each data plugin, so that one suite can hold all of them to the same contract."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import published
+from photos import fill
+
+EACH = 6
+"Images of each class to train on, in every data set made here but `digits`; none of them is hidden by itself."
+
+
+@dataclass(frozen=True)
+class Made:
+    """A data set in a folder, and how it is opened: the `[data]` table beside `use`.
+
+    `spoil` makes images of the labeled split unreadable after they were listed, and answers what the message must name.
+    """
+
+    fields: dict[str, Any]
+    spoil: Callable[[], str] | None = None
+
+
+def cut(path: Path, to: int = 0) -> Callable[[], str]:
+    """A spoiling: the file loses its end, as where a disk is full or a copy was broken off."""
+
+    def spoil() -> str:
+        os.truncate(path, to)
+        return path.name
+
+    return spoil
+
+
+def digits(root: Path) -> Made:
+    """They come with scikit-learn: there is no file to spoil."""
+    return Made({"validation": 20, "test": 1600})
+
+
+def image_folder(root: Path) -> Made:
+    """Three classes and a folder of further images."""
+    fill(root, **{f"{split}/{k}": n for split, n in (("train", EACH), ("test", 2)) for k in "abc"}, extra=5)
+
+    def spoil() -> str:
+        for path in root.glob("train/*/*"):
+            path.write_bytes(path.read_bytes()[:40])
+        return str(root / "train")
+
+    return Made({"root": root, "unlabeled": "extra", "test": "test"}, spoil)
+
+
+def cifar(root: Path) -> Made:
+    """CIFAR-10."""
+    published.cifar10(root, EACH)
+    return Made({"root": root}, cut(root / "data_batch_3.bin", 3073))
+
+
+def svhn(root: Path) -> Made:
+    """With the extra images, which are unlabeled."""
+    published.svhn(root, EACH)
+    return Made({"root": root}, cut(root / "train_32x32.mat", 5000))
+
+
+def stl10(root: Path) -> Made:
+    """With unlabeled images."""
+    published.stl10(root, EACH)
+    return Made({"root": root}, cut(root / "train_X.bin", 30_000))
+
+
+def imagenet(root: Path) -> Made:
+    """In folders of synsets, the validation images side by side, and the devkit's list of what they show."""
+    published.imagenet_train(root / "train", EACH)
+    published.devkit(root / "ILSVRC2012_devkit_t12" / "data", published.imagenet_val(root / "val"))
+
+    def spoil() -> str:
+        for path in root.glob("train/*/*"):
+            path.write_bytes(path.read_bytes()[:40])
+        return str(root / "train")
+
+    return Made({"root": root}, spoil)
+
+
+def arrays(root: Path) -> Made:
+    """Images and labels of three classes as .npy files."""
+    root.mkdir(parents=True, exist_ok=True)
+    for number, (name, count) in enumerate({"train": 3 * EACH, "test": 6, "unlabeled": 5}.items()):
+        np.save(root / f"{name}_images.npy", published.noise(count, 12, number))
+        np.save(root / f"{name}_labels.npy", published.in_turn(count, 3))
+    fields = {"images": "train_images.npy", "labels": "train_labels.npy", "unlabeled": "unlabeled_images.npy",
+              "test": "test_images.npy", "test_labels": "test_labels.npy"}  # fmt: skip
+    return Made({"root": root, **fields}, cut(root / "train_images.npy", 600))
+
+
+MAKERS: dict[str, Callable[[Path], Made]] = {
+    make.__name__: make for make in (digits, image_folder, cifar, svhn, stl10, imagenet, arrays)
+}
+"Name of a data plugin -> what makes a data set for it in an empty folder: with `test`, two classes at least, and `EACH`."
