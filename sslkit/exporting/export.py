@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..folder import Run, role_of
-from ..images.words import shown
+from ..images.words import printable, shown
 from ..measuring.finished import Finished, finished_model
 from . import onnx_file, timm_folder, torch_program
 from .about import about, answered, given, preparation
@@ -30,12 +31,14 @@ class Format:
     "Whether images are normalised before they go in."
     require: Callable[[], None] = lambda: None
     "Raises `ExportError` where packages are missing."
+    warn: Callable[[Path], tuple[str, ...]] = lambda path: ()
+    "What must be said of the file."
 
 
 FORMATS = {
     "timm": Format("", timm_folder.write, timm_folder.lines, timm_folder.given, True),
     "onnx": Format(".onnx", onnx_file.write, onnx_file.lines, given, False, onnx_file.require),
-    "torch": Format(".pt2", torch_program.write, torch_program.lines, given, False),
+    "torch": Format(".pt2", torch_program.write, torch_program.lines, given, False, warn=torch_program.pickles),
 }
 "By their names on the command line."
 
@@ -96,7 +99,7 @@ def export(
         prepare,
         load,
         about(model),
-        model.warnings,
+        model.warnings + way.warn(path),
     )
 
 
@@ -119,7 +122,12 @@ def name_of(model: Finished, weights: str | None) -> str:
 
 
 def free(path: Path) -> Path:
-    """The path, where nothing is there. Raises `ExportError`, with one that is free, where something is."""
+    """The path, where nothing is there. Raises `ExportError`, with one that is free, where something is.
+
+    And where its name is no UTF-8: the libraries that read and write it would stumble over that later.
+    """
+    if printable(str(path)) != unicodedata.normalize("NFC", str(path)):
+        raise ExportError(f"--out {shown(str(path))}: choose a name of printable UTF-8 text, which every tool can open")
     if not taken(path):
         return path
     others = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(2, 1_000_000))

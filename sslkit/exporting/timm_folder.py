@@ -122,9 +122,8 @@ def again(folder: Path) -> nn.Module:
 def loaded(folder: Path) -> nn.Module:
     """By the folder's name alone, or, where timm is too old for that, by its card."""
     import timm
-    from timm.models import _hub
 
-    if hasattr(_hub, "load_model_config_from_path"):
+    if knows_folders():
         model: nn.Module = timm.create_model(f"local-dir:{folder}", pretrained=True)
     else:
         whole = json.loads((folder / "config.json").read_text())
@@ -132,6 +131,13 @@ def loaded(folder: Path) -> nn.Module:
         arguments = {**whole["model_args"], "pretrained": True, "pretrained_cfg": published}
         model = timm.create_model(whole["architecture"], **arguments)
     return model.eval()
+
+
+def knows_folders() -> bool:
+    """Whether the timm that is installed knows `local-dir:`."""
+    from timm.models import _hub
+
+    return hasattr(_hub, "load_model_config_from_path")
 
 
 def normalising(model: Finished, timm_model: nn.Module) -> Callable[[Tensor], Tensor]:
@@ -142,21 +148,29 @@ def normalising(model: Finished, timm_model: nn.Module) -> Callable[[Tensor], Te
 
 
 def lines(path: str) -> str:
+    """Python that loads the folder by the timm that is installed."""
+    return newer(path) if knows_folders() else older(path)
+
+
+def newer(path: str) -> str:
     """Python that loads the folder, wherever it is."""
-    return (
-        f"import timm\n\n"
-        f"model = timm.create_model({f'local-dir:{path}'!r}, pretrained=True).eval()\n"
-        f"prepare = timm.data.create_transform(**timm.data.resolve_model_data_config(model), is_training=False)\n"
-    )
+    return f"""import timm
 
-
-OLDER = f"""import json, pathlib, timm
-
-card = json.loads(pathlib.Path("config.json").read_text())
-published = {{**card["pretrained_cfg"], "file": "{WEIGHTS}"}}
-model = timm.create_model(card["architecture"], pretrained=True, pretrained_cfg=published, **card["model_args"]).eval()
+model = timm.create_model({f"local-dir:{path}"!r}, pretrained=True).eval()
+prepare = timm.data.create_transform(**timm.data.resolve_model_data_config(model), is_training=False)
 """
-"What loads a folder by timm before 1.0.16, which knows no `local-dir:`."
+
+
+def older(path: str) -> str:
+    """The same by a timm that does not know `local-dir:`."""
+    return f"""import json, pathlib, timm
+
+folder = pathlib.Path({path!r})
+card = json.loads((folder / "config.json").read_text())
+published = {{**card["pretrained_cfg"], "file": str(folder / "{WEIGHTS}")}}
+model = timm.create_model(card["architecture"], pretrained=True, pretrained_cfg=published, **card["model_args"]).eval()
+prepare = timm.data.create_transform(**timm.data.resolve_model_data_config(model), is_training=False)
+"""
 
 
 def given(model: Finished) -> str:
@@ -176,15 +190,15 @@ pipeline_tag: image-classification
 ---
 # {known(model)["architecture"]}, {len(model.classes):,} classes
 
-A timm model trained by semi-supervised self-training with sslkit. In this folder, with timm 1.0.16 or later:
+A timm model trained by semi-supervised self-training with sslkit. In this folder:
 
 ```python
-{lines(".")}```
+{newer(".")}```
 
-With any earlier version of timm 1.0:
+With a timm that is too old to know `local-dir:`:
 
 ```python
-{OLDER}```
+{older(".")}```
 
 In: {given(model)}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from torch import nn
 
 from ..artifacts import committed_file
 from ..measuring.finished import Finished
+from ..recipe.message import listed
 from .about import about, preparation
 from .answers import compared, hushed, traced
 
@@ -39,6 +41,18 @@ def write(model: Finished, target: Path, done: Callable[[int], None]) -> float:
         difference = compared(model, module, "the program, loaded again,")
         done(1)
     return difference
+
+
+def pickles(path: Path) -> tuple[str, ...]:
+    """What to say of pickles in a program, which torch's older versions write; a reader must trust who made them."""
+    with zipfile.ZipFile(path) as archive:
+        found = [name for name in archive.namelist() if name.endswith(".pkl") or archive.read(name)[:2] in PICKLED]
+    said = f"torch {torch.__version__} wrote pickles into {path.name}: {listed(found)}. A later torch writes none"
+    return (said,) if found else ()
+
+
+PICKLED = (b"PK", b"\x80\x02")
+"How an archive of torch's begins that holds pickles, and a pickle itself."
 
 
 def lines(path: str) -> str:
