@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import time
 from dataclasses import dataclass
-from functools import partial
 from statistics import median
 
 import numpy as np
 
-from ..dataset import Data, Images
-from ..errors import SslkitError
-from ..waiting import waited
+from ..dataset import Data, Images, Look
+from ..errors import DataError
+from ..images.scan import looking, of_array
 
-SAMPLE = 256
+TRAINED, HELD_OUT = ("labeled", "unlabeled"), ("validation", "test")
+SAMPLE = 1000
 "Images of a split that are opened, spread evenly over it; their sizes stand for all."
 FEW = 5
 "Fewer labeled images of a class than this are said."
@@ -49,6 +47,10 @@ class Facts:
 
     classes: tuple[str, ...]
     splits: tuple[Split, ...]
+    copies: tuple[tuple[str, str, int], ...] = ()
+    "A split that trains, one that measures, how many of the images that were opened are in both."
+    each: float = 0.0
+    "Seconds that opening an image took."
     notes: tuple[str, ...] = ()
     "What the data plugin says of its images."
 
@@ -70,17 +72,22 @@ class Facts:
 
 
 def facts_of(data: Data) -> Facts:
-    """Count the images, and open some. Raises `SslkitError` where none of them can be read."""
-    jobs = [(name, images, sample(len(images))) for name, images in data.splits.items()]
-    looks = iter(waited(looked(jobs), "opening images", sum(len(rows) for _, _, rows in jobs)))
-    splits = tuple(
-        split_of(name, images, len(data.classes), [next(looks) for _ in rows]) for name, images, rows in jobs
+    """Count the images, and open some. Raises `DataError` where none of them can be read."""
+    jobs = [(images, row) for images in data.splits.values() for row in sample(len(images))]
+    began = time.perf_counter()
+    looks = list(looking(np.arange(len(jobs)), lambda at: of_array(*jobs[at]), "opening images"))
+    each = (time.perf_counter() - began) / max(1, len(jobs))
+    seen = iter(looks)
+    splits = [(name, images, [next(seen) for _ in sample(len(images))]) for name, images in data.splits.items()]
+    if all(look.problem for look in looks):
+        raise DataError(f"none of the images that were opened can be read, e.g. {looks[0].problem}")
+    return Facts(
+        classes=data.classes,
+        splits=tuple(split_of(name, images, len(data.classes), found) for name, images, found in splits),
+        copies=copies({name: found for name, _, found in splits}),
+        each=each,
+        notes=data.notes,
     )
-    found = Facts(classes=data.classes, splits=splits, notes=data.notes)
-    if not found.side:
-        said = next((text for split in splits for text in split.unreadable), "there are none")
-        raise SslkitError(f"none of the images that were opened can be read: {said}")
-    return found
 
 
 def sample(images: int) -> list[int]:
@@ -89,32 +96,23 @@ def sample(images: int) -> list[int]:
     return rows
 
 
-def looked(jobs: list[tuple[str, Images, list[int]]]) -> Iterator[tuple[int, int] | str]:
-    """Height and width of each image, or why it cannot be read, in order; decoders leave Python's lock to others."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for _, images, rows in jobs:
-            yield from pool.map(partial(look, images), rows)
-
-
-def look(images: Images, row: int) -> tuple[int, int] | str:
-    """Height and width of one image, or why it cannot be read."""
-    try:
-        (image,) = images.read(np.array([row]))
-    except (SslkitError, OSError) as error:
-        return str(error)
-    return image.shape[0], image.shape[1]
-
-
-def split_of(name: str, images: Images, classes: int, looks: list[tuple[int, int] | str]) -> Split:
+def split_of(name: str, images: Images, classes: int, looks: list[Look]) -> Split:
     """A split by its truth and what was opened."""
-    sizes = [one for one in looks if not isinstance(one, str)]
+    good = [look for look in looks if not look.problem]
     known = bool((images.truth >= 0).all())
-    counts = np.bincount(images.truth, minlength=classes).tolist() if known else ()
     return Split(
         name=name,
         images=len(images),
-        counts=tuple(counts),
-        heights=tuple(height for height, _ in sizes),
-        widths=tuple(width for _, width in sizes),
-        unreadable=tuple(one for one in looks if isinstance(one, str)),
+        counts=tuple(np.bincount(images.truth, minlength=classes).tolist()) if known else (),
+        heights=tuple(look.height for look in good),
+        widths=tuple(look.width for look in good),
+        unreadable=tuple(look.problem for look in looks if look.problem),
     )
+
+
+def copies(looks: dict[str, list[Look]]) -> tuple[tuple[str, str, int], ...]:
+    """Splits that share images, as far as they were opened: whoever is measured on them must not be trained on them."""
+    digests = {name: {look.digest for look in found if look.digest} for name, found in looks.items()}
+    pairs = [(one, other) for one in TRAINED for other in HELD_OUT if one in digests and other in digests]
+    shared = [(one, other, len(digests[one] & digests[other])) for one, other in pairs]
+    return tuple(found for found in shared if found[2])

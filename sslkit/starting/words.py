@@ -81,6 +81,8 @@ def oddities(facts: Facts) -> Iterator[str]:
         yield "nothing measures the student: a folder `test/CLASS` of labeled images would say what was gained"
     if facts.split("unlabeled").images <= labeled.images:
         yield "there are no more unlabeled images than labeled ones: self-training lives on many"
+    for one, other, number in facts.copies:
+        yield f"{other}: {counted(number, 'image')} of those that were opened, or more, are in {one} too: what is measured on them says nothing"
     for split in facts.splits:
         if split.unreadable:
             opened = len(split.unreadable) + len(split.widths)
