@@ -81,8 +81,8 @@ def without_data(recipe: Recipe, error: Exception) -> dict[str, Any]:
         "warnings": [
             *warnings(recipe, found, None, facts),
             f"the data is not there: {error}",
-            *absent_weights(recipe),
             f"composed without it{assumed}, on no device; no loss was tried",
+            *absent_weights(recipe),
         ],
         "not_judged": [],
         "problems": [],

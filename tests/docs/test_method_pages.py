@@ -13,7 +13,7 @@ sys.path.insert(0, str(ROOT / "docs"))
 import cards  # noqa: E402
 import rows  # noqa: E402
 
-SCALES = {"noisy_student_imagenet", "noisy_student_svhn", "noisy_student_small_to_large"}
+SCALES = {"finetune_noisy_student", "noisy_student_imagenet", "noisy_student_svhn", "noisy_student_small_to_large"}
 "Noisy Student at other sizes: they have no cards of their own."
 
 

@@ -61,7 +61,7 @@ SMALL = {
 }
 MORE: dict[str, dict[str, Any]] = {"noisy_student": {"labeler.confidence.threshold": 0.1, "generation": [{}, {}, {}]}}
 "What makes a shipped recipe small beside that."
-SCALES = ("noisy_student_imagenet", "noisy_student_svhn", "noisy_student_small_to_large")
+SCALES = ("finetune_noisy_student", "noisy_student_imagenet", "noisy_student_svhn", "noisy_student_small_to_large")
 "Noisy Student at other sizes."
 SHIPPED = [name for name in shipped() if "/" not in name and name not in SCALES]
 OWN = {path.stem: path for path in sorted((HERE / "recipes").glob("*.toml"))}

@@ -75,7 +75,7 @@ def test_shipped_noise_study_takes_all_noise_from_students_and_none_from_the_tea
 
 
 IMBALANCED = {"abc", "darp", "crest", "crest_plus", "distribution_alignment"}
-SCALES = {"noisy_student_imagenet", "noisy_student_svhn", "noisy_student_small_to_large"}
+SCALES = {"finetune_noisy_student", "noisy_student_imagenet", "noisy_student_svhn", "noisy_student_small_to_large"}
 
 
 def test_shipped_methods_study_has_every_method_alike():
