@@ -36,7 +36,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from .artifacts import committed, damage, load_tree, save_tree, write_tensors
-from .dataset import Images
+from .dataset import Images, Rows
 from .errors import RunError
 from .pool import TopK
 from .types import Targets
@@ -182,10 +182,20 @@ class Samples:
     ends: Tensor
     blob: Tensor
 
+    @classmethod
+    def of(cls, images: Images) -> Samples:
+        """What a split is."""
+        blob, ends = bytearray(), np.empty(len(images), dtype=np.int64)
+        for number, text in enumerate(_encoded(images.ids)):
+            blob += text
+            ends[number] = len(blob)
+        ids = torch.frombuffer(blob, dtype=torch.uint8) if blob else torch.empty(0, dtype=torch.uint8)
+        return cls(torch.as_tensor(images.truth, dtype=torch.int64), torch.from_numpy(ends), ids)
+
     def __len__(self) -> int:
         return len(self.truth)
 
-    def ids(self, rows: Sequence[int] | Tensor | slice) -> list[str]:
+    def ids(self, rows: Sequence[int] | Rows | Tensor | slice) -> list[str]:
         """The ids at these positions. Raises `IndexError` where there are none."""
         number = np.arange(len(self))[rows] if isinstance(rows, slice) else np.asarray(rows, dtype=np.int64)
         ends, blob = self.ends.numpy(), self.blob.numpy()
@@ -198,14 +208,9 @@ class Samples:
 
 def save_samples(folder: Path, images: Images) -> None:
     """Write down what a split is: `Samples`."""
-    blob, ends = bytearray(), np.empty(len(images), dtype=np.int64)
-    for number, text in enumerate(_encoded(images.ids)):
-        blob += text
-        ends[number] = len(blob)
-    ids = torch.frombuffer(blob, dtype=torch.uint8) if blob else torch.empty(0, dtype=torch.uint8)
-    truth = torch.as_tensor(images.truth, dtype=torch.int64)
+    samples = Samples.of(images)
     with committed(folder) as aside:
-        write_tensors(aside / SAMPLES, {"truth": truth, "ends": torch.from_numpy(ends), "ids": ids})
+        write_tensors(aside / SAMPLES, {"truth": samples.truth, "ends": samples.ends, "ids": samples.blob})
 
 
 def _encoded(ids: Iterable[str]) -> Iterator[bytes]:

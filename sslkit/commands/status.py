@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .finding import find_run
+
 if TYPE_CHECKING:
     from ..screen import Output
     from ..watching.look import Look
@@ -50,18 +52,10 @@ def status(run: str | None, as_json: bool, watch: bool) -> None:
 def _chosen(name: str | None) -> tuple[Path, list[Path]]:
     """The run to look at, and others beside it."""
     from ..errors import RunError
-    from ..recipe.message import did_you_mean
-    from ..watching.standing import PLACE, RECIPE, newest_first, runs_in, standing
+    from ..watching.standing import PLACE, newest_first, runs_in, standing
 
     if name is not None:
-        for folder in (Path(name), PLACE / name):
-            if (folder / RECIPE).is_file():
-                return folder, []
-        what = "has no recipe.toml" if Path(name).exists() else "is not there"
-        hint = did_you_mean(name, [str(path) for path in runs_in(PLACE)]) or did_you_mean(
-            name, [p.name for p in runs_in(PLACE)]
-        )
-        raise RunError(f"{name} is no run folder: it {what}" + (f"\n  {hint}" if hint else ""))
+        return find_run(name), []
     runs = newest_first(map(standing, runs_in(PLACE)))
     if not runs:
         raise RunError(

@@ -1,0 +1,21 @@
+"""The run that a word on the command line names: a folder, or one below runs/."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def find_run(name: str) -> Path:
+    """Its folder. Raises `RunError` with what may have been meant."""
+    from ..errors import RunError
+    from ..recipe.message import did_you_mean
+    from ..watching.standing import PLACE, RECIPE, runs_in
+
+    for folder in (Path(name), PLACE / name):
+        if (folder / RECIPE).is_file():
+            return folder
+    what = "has no recipe.toml" if Path(name).exists() else "is not there"
+    hint = did_you_mean(name, [str(path) for path in runs_in(PLACE)]) or did_you_mean(
+        name, [p.name for p in runs_in(PLACE)]
+    )
+    raise RunError(f"{name} is no run folder: it {what}" + (f"\n  {hint}" if hint else ""))
