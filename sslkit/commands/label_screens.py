@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ..images.words import printable
+from ..pseudo_labels.applying import Applied
+from ..pseudo_labels.corrections import ways
 from ..pseudo_labels.flows import Change, Flow
 from ..pseudo_labels.stored import Stored, shown_run
 from ..pseudo_labels.tally import Line, Tally
@@ -164,3 +167,51 @@ def show_export(stored: Stored, path: Path, kept_only: bool) -> None:
     which = "that teach, " if kept_only else ""
     heading(console, stored, f"labels of generation {stored.generation}")
     note(console, f"{count(rows)} images {which}written to {printable(str(path))} ({size(path.stat().st_size)})", "")
+
+
+NONE = "none of them"
+"What an empty label says."
+
+
+def document_applied(made: Applied) -> dict[str, Any]:
+    """`labels apply`, for programs."""
+    return {
+        "corrections": str(made.corrections),
+        "recipe": str(made.recipe),
+        "images": len(made.made),
+        "newly_labeled": sum(1 for one in made.made if one.label and one.confidence is not None),
+        "confirmed": sum(one.confirms for one in made.made),
+        "changed": [{"from": was, "to": label, "images": number} for was, label, number in ways(made.made)],
+        "earlier": made.earlier,
+        "left_out_as_confirmed": made.spared,
+    }
+
+
+def show_applied(stored: Stored, path: Path, made: Applied) -> None:
+    """`labels apply`, for people."""
+    console, said = make_console(Console), document_applied(made)
+    changed = ways(made.made)
+    heading(console, stored, printable(str(path)), f"{count(len(made.made))} corrections")
+    console.print(Pieces([
+        f"{count(said['newly_labeled'])} newly labeled",
+        f"{count(said['confirmed'])} confirmed",
+        f"{count(sum(number for _, _, number in changed))} changed",
+        f"{count(made.earlier)} of before are kept" if made.earlier else "",
+        f"{count(made.spared)} that confirm are left out" if made.spared else "",
+    ]))  # fmt: skip
+    if changed:
+        console.print()
+        table = ruled("from", "to", "images", names=2)
+        for was, label, number in changed[:WAYS]:
+            table.add_row(printable(was), printable(label) or NONE, count(number))
+        console.print(table)
+    if (more := len(changed) - WAYS) > 0:
+        note(console, f"and {more:,} ways with fewer images: --json lists all")
+    console.print()
+    note(console, f"written: {printable(str(made.corrections))} and {printable(str(made.recipe))}")
+    console.print(Text(f"sslkit run {quoted(made.recipe)}", "green"), soft_wrap=True)
+
+
+def quoted(path: Path) -> str:
+    """A path as a shell takes it."""
+    return shlex.quote(str(path))

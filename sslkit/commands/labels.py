@@ -161,6 +161,40 @@ def export(run: str, generation: int, form: str | None, out: Path | None, kept_o
     show_export(stored, path, kept_only)
 
 
+@labels.command(name="apply", short_help="Make a person's corrections the labels of the next run.")
+@run_argument
+@click.argument("corrections", type=click.Path(path_type=Path))
+@generation_option
+@click.option(
+    "--out",
+    metavar="NAME",
+    help="What both files' names begin with; neither may be there yet. By default the run's, with a number where needed.",
+)
+@click.option("--changed-only", is_flag=True, help="Leave out lines that confirm the pseudo-label.")
+@json_option
+def apply_(run: str, corrections: Path, generation: int, out: str | None, changed_only: bool, as_json: bool) -> None:
+    """Make the CORRECTIONS of a person labels of the next run.
+
+    CORRECTIONS is a CSV file with the columns `id` and `label`, as the gallery saves it; others do not matter. An image of
+    the pool becomes a labeled one of that class; a labeled image gets that class; one whose label is empty is of none of
+    the classes, and is left out. Two files are written: NAME-corrections.csv, which says of each correction what was said
+    before and by which teacher, and NAME-corrected.toml, the run's recipe with these corrections. Corrections that RUN
+    itself was made with stay.
+    """
+    from ..pseudo_labels import applying
+    from ..waiting import waiting
+
+    stored = opened(run, generation)
+    with waiting("looking for the images", len(stored)) as done:
+        made = applying.apply(stored, corrections, out, changed_only, done)
+    from .label_screens import document_applied, show_applied
+
+    if as_json:
+        click.echo(json.dumps(document_applied(made), indent=1))
+    else:
+        show_applied(stored, corrections, made)
+
+
 def opened(run: str, generation: int) -> Stored:
     """A generation's labels of the run that a word names."""
     folder = find_run(run)
