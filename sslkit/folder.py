@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 SUMMARY = "summary.json"
 RECIPE = "recipe.toml"
 ENVIRONMENT = "environment.json"
+LEFT_OUT = "left_out.json"
 
 
 class Run:
@@ -244,6 +245,8 @@ class Run:
             ENVIRONMENT: json.dumps(self.environment, indent=1),
             SUMMARY: json.dumps(self.compose(session, "running"), indent=1),
         }
+        if left_out := [one._asdict() for one in session.data.left_out]:  # in JSON any name is plain ASCII
+            files[LEFT_OUT] = json.dumps(left_out, indent=1)
         create_folder(self.folder, files, self.lock.take)
 
     def write_summary(self, session: Session, status: str) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from sslkit.images.remembered import Stamp
 from sslkit.images.words import shown
 
 
@@ -16,3 +17,16 @@ def files(root: str, ids: Sequence[str]) -> tuple[Callable[[int], bytes], Callab
         return shown(str(Path(root, ids[row])))
 
     return fetch, place
+
+
+def stamps(root: str, ids: Sequence[str]) -> Callable[[int], Stamp | None]:
+    """Of which state files are: their size, and when they were changed last; None where one is not there."""
+
+    def stamp(row: int) -> Stamp | None:
+        try:
+            found = Path(root, ids[row]).stat()
+        except OSError:
+            return None
+        return Stamp(found.st_size, found.st_mtime_ns)
+
+    return stamp

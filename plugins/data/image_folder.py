@@ -10,7 +10,7 @@ from annotated_types import Ge, Interval, MinLen, Unit
 from sslkit import Data, Progress, Recognized, hookimpl
 from sslkit.images.words import listed, near, printable, shown
 
-from .files import files
+from .files import files, stamps
 from .layout import Layout
 from .library import Library
 from .parts import NOTHING, Part, labeled, measured, part, tested
@@ -74,7 +74,10 @@ class ImageFolder(Splits):
         rows = {key: np.arange(end - len(part), end) for (key, part), end in zip(parts.items(), ends, strict=True)}
         if layout.same("validation", "test"):
             rows["validation"] = rows["test"]
-        library = Library(WHERE, whole.ids, whole.truth, *files(str(self.root), whole.ids), self.decoding)
+        root = str(self.root)
+        library = Library(
+            WHERE, whole.ids, whole.truth, *files(root, whole.ids), self.decoding, stamp=stamps(root, whole.ids), home=root
+        )  # fmt: skip
         sources = Sources(
             rows["labeled"], rows["unlabeled"], rows.get("validation"), rows.get("test"),
             names={key: layout.name(key) for key in layout.named}, pools=bool(self.unlabeled),

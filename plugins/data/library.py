@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sslkit import Image, Images
+from sslkit import Image, Images, Look
 from sslkit.errors import DataError
 from sslkit.images.decoding import LARGEST, decode, with_channels
+from sslkit.images.remembered import Remembered, Stamp
+from sslkit.images.scan import of_file, remembering
 
 Rows = NDArray[np.int64]  # (M,) positions
 NONE: Rows = np.zeros(0, np.int64)
@@ -32,7 +35,8 @@ class Library:
     """N images: what they are called, what they show, and how one is fetched.
 
     `fetch` answers an image file's bytes, or pixels ((H, W), or (H, W, C), uint8), and raises `OSError` or `ValueError`
-    where it cannot. `place` is how messages name an image: its path.
+    where it cannot. `place` is how messages name an image: its path. `stamp` says of which state of its file an image is,
+    None where that is not known: what was found of it is remembered in the folder `home`, and holds for this state alone.
     """
 
     where: str  # begins messages, as in `[data] image_folder`
@@ -42,6 +46,8 @@ class Library:
     place: Callable[[int], str]
     decoding: Decoding = PLAIN
     weight: NDArray[np.float32] | None = None  # (N,)
+    stamp: Callable[[int], Stamp | None] | None = None
+    home: str = ""  # "": nothing is remembered
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -54,11 +60,29 @@ class Library:
     def images(self, split: str, rows: Rows) -> Images:
         """The rows as a split."""
         weight = self.weight[rows] if self.weight is not None and split == "labeled" else None
-        return Images([self.ids[i] for i in rows.tolist()], Reading(self, rows, split), self.truth[rows], weight)
+        reading = Reading(self, rows, split)
+        return Images([self.ids[i] for i in rows.tolist()], reading, self.truth[rows], weight, reading.inspect)
+
+    @cached_property
+    def memory(self) -> Remembered:
+        """What was found when images were looked at."""
+        return Remembered(self.home if self.stamp else "", f"{self.where} {self.decoding}")
+
+    def looks(self, rows: Rows) -> list[Look]:
+        """What each image is, (M,) -> M; those that cannot be read have a `problem`."""
+        return remembering(self.ids, rows, self._look, self.stamp or (lambda row: None), self.memory)
+
+    def _look(self, row: int) -> Look:
+        try:
+            return of_file(self.fetch(row), self._decoded)
+        except Exception as error:  # decoders have errors of many kinds for bytes that make no sense
+            return Look(b"", 0, 0, "unknown", reason(error))
 
     def image(self, row: int) -> Image:
         """(H, W, channels) uint8. Raises whatever fetching or decoding raises."""
-        found = self.fetch(row)
+        return self._decoded(self.fetch(row))
+
+    def _decoded(self, found: bytes | Image) -> Image:
         if isinstance(found, bytes):
             return decode(found, *self.decoding)
         return with_channels(found, self.decoding.channels)
@@ -76,6 +100,10 @@ class Reading:
         """(M,) -> M arrays (H, W, C)."""
         return [self._image(row) for row in self.rows[position].tolist()]
 
+    def inspect(self, position: Rows) -> list[Look]:
+        """(M,) -> what each of them is."""
+        return self.library.looks(self.rows[position])
+
     def _image(self, row: int) -> Image:
         library = self.library
         try:
@@ -84,7 +112,7 @@ class Reading:
             raise DataError(
                 f"{library.where}: the image {library.place(row)} ({self.split} split) cannot be read: {reason(error)}. "
                 "Put a readable copy in its place, and a run that was begun goes on. Without the image the data would be "
-                "other data, and need a new run"
+                'other data, and need a new run: `leave_out = ["unreadable"]` in [data] leaves out all that cannot be read'
             ) from error
 
 

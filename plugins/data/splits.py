@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,33 +15,13 @@ from sslkit.images.decoding import LARGEST
 from sslkit.images.words import counted, listed, shown
 
 from .drawing import apportion, counts_of, draw, long_tail, shares
+from .hygiene import Cleaned, Reason, cleaned
 from .library import NONE, Decoding, Library, Rows
 from .origins import Origins
+from .sources import Sources as Sources  # for plugins, who need both
 
 HOW = ("labels_per_class", "labels_fraction", "labels_list")
 "Settings of which one at most says which images keep their label."
-
-
-@dataclass(frozen=True, eq=False)
-class Sources:
-    """Which images of a library may become what, before labels are hidden and images are set aside."""
-
-    train: Rows  # their classes are known
-    extra: Rows = field(default_factory=NONE.copy)  # unlabeled in any case
-    validation: Rows | None = None  # None: set aside from `train`, where the recipe asks for it
-    test: Rows | None = None
-    names: Mapping[str, str] = field(default_factory=dict)
-    "How messages call where the rows of `labeled`, `unlabeled`, `validation` and `test` are from; as in `train`."
-    pools: bool = False
-    "Whether there are to be unlabeled images though neither `extra` has any nor a label is hidden."
-    lack: str = ""
-    "Why there is nothing to label, where `train` is empty."
-    remarks: tuple[str, ...] = ()
-    "What else is to be said of them."
-
-    def name(self, key: str) -> str:
-        """How messages call a source."""
-        return self.names.get(key, "the data")
 
 
 @dataclass(eq=False, kw_only=True)
@@ -74,6 +53,9 @@ class Splits:
     "Channels of an image: grey, RGB, or RGB with alpha. With 1 and 3, what is transparent is laid on white."
     largest: Annotated[float, Gt(0), Unit("megapixels")] = LARGEST
     "Pixels that an image may have: larger ones are not decoded, as a small file can claim billions."
+    leave_out: list[Reason] = field(default_factory=list)
+    """What is left out, which takes a look at every image when the data is opened (it is remembered): `unreadable` images,
+    and `duplicates`: images to train or validate on that are in test as well, or in the folder of validation, pixel by pixel."""
 
     @property
     def decoding(self) -> Decoding:
@@ -88,6 +70,8 @@ class Splits:
     def divided(self, library: Library, classes: tuple[str, ...], sources: Sources, progress: Progress) -> Data:
         """The splits of `progress.seed`. Raises `DataError` where they cannot be as the recipe says."""
         self._sensible(library.where)
+        clean = cleaned(library, classes, sources, self.leave_out) if self.leave_out else Cleaned(sources)
+        sources = clean.sources
         labeled, aside, hidden = self._drawn(library, classes, sources, progress)
         pools = self.hides or len(sources.extra) > 0 or sources.pools
         own = np.sort(np.concatenate([labeled, hidden])) if self.include_labeled and pools else hidden
@@ -108,7 +92,8 @@ class Splits:
             validation=split("validation", validation),
             test=split("test", test),
             channels=self.channels,
-            notes=tuple(origins.notes()),
+            notes=(*origins.notes(), *clean.notes),
+            left_out=clean.left_out,
         )
 
     def _sensible(self, where: str) -> None:
@@ -132,7 +117,7 @@ class Splits:
         train = sources.train
         if not len(train):
             return NONE, NONE, NONE
-        listed = train[np.isin(train, self._listed(library, train))] if self.labels_list else NONE
+        listed = train[np.isin(train, self._listed(library, sources))] if self.labels_list else NONE
         free = train[~np.isin(train, listed)] if self.labels_list else train
         problem = Shortage(library.where, classes, sources.name("labeled"))
         sizes = library.counts(free, len(classes))
@@ -143,8 +128,8 @@ class Splits:
         labeled = listed if self.labels_list else free[rows[0]]
         return labeled, free[rows[1]], free[rows[2]]
 
-    def _listed(self, library: Library, train: Rows) -> Rows:
-        """The rows of `labels_list`."""
+    def _listed(self, library: Library, sources: Sources) -> Rows:
+        """The rows of `labels_list`, those that are left out among them."""
         assert self.labels_list is not None
         try:
             text = self.labels_list.read_text("utf-8-sig", "surrogateescape")
@@ -154,7 +139,7 @@ class Splits:
                 f"{library.where}: labels_list: {name} cannot be read: {error.strerror or error}"
             ) from error
         wanted = dict.fromkeys(line.strip() for line in text.split("\n") if line.strip())
-        numbers = {library.ids[row]: row for row in train.tolist()}
+        numbers = {library.ids[row]: row for row in [*sources.train.tolist(), *sources.gone.tolist()]}
         if unknown := [sample for sample in wanted if sample not in numbers]:
             example = shown(next(iter(numbers)))
             raise DataError(

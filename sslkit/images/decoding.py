@@ -3,8 +3,9 @@
 import io
 import struct
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from threading import Lock
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ from ..dataset import Image
 
 LARGEST = 100.0
 "Megapixels that an image may have: a small file can say that it has billions, and memory would end."
-JPEG, END_OF_JPEG = b"\xff\xd8\xff", b"\xff\xd9"
+JPEG, END_OF_JPEG, PNG = b"\xff\xd8\xff", b"\xff\xd9", b"\x89PNG\r\n\x1a\n"
 GREY_DEEP = "I;16"
 "How PIL's modes of 16-bit grey begin; it would clip them at 255, where cv2 scales them."
 DEEP = ("F", "I")
@@ -69,17 +70,36 @@ def jpeg_size(data: bytes) -> tuple[int, int] | None:
 
 def kind_of(data: bytes) -> str:
     """How an image is stored, by its first bytes: `jpeg`, `png`, ...; `unknown`."""
-    if data.startswith(JPEG):
-        return "jpeg"
+    if data.startswith((JPEG, PNG)):
+        return "jpeg" if data.startswith(JPEG) else "png"
     try:
-        with unlimited():
+        with unlimited:
             return str(Pil.open(io.BytesIO(data)).format or "unknown").lower()
     except Exception:  # of a file that is none, or is broken
         return "unknown"
 
 
+class Together:
+    """A state of the whole process that several threads want at once: the first one sets it, the last one puts it back."""
+
+    def __init__(self, make: Callable[[], AbstractContextManager[None]]) -> None:
+        self.make, self.lock, self.users, self.stack = make, Lock(), 0, ExitStack()
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if not self.users:
+                self.stack.enter_context(self.make())
+            self.users += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            self.users -= 1
+            if not self.users:
+                self.stack.close()
+
+
 @contextmanager
-def unlimited() -> Iterator[None]:
+def unlimited_here() -> Iterator[None]:
     """PIL opens whatever size a header says, which is then checked, and is silent on oddities of what can be read."""
     before, Pil.MAX_IMAGE_PIXELS = Pil.MAX_IMAGE_PIXELS, None
     try:
@@ -90,21 +110,32 @@ def unlimited() -> Iterator[None]:
         Pil.MAX_IMAGE_PIXELS = before
 
 
-def by_cv2(data: bytes, channels: int) -> Image | None:
-    """What cv2 makes of it, or None. Of a JPEG that was cut off, some versions make an image that ends in grey."""
-    before = logging.setLogLevel(logging.LOG_LEVEL_SILENT)  # what is wrong is said once, with the file's name
+@contextmanager
+def silent_here() -> Iterator[None]:
+    """cv2 logs nothing: what is wrong is said once, with the file's name."""
+    before = logging.setLogLevel(logging.LOG_LEVEL_SILENT)
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), FLAGS[channels])
-    except cv2.error:
-        return None
+        yield
     finally:
         logging.setLogLevel(before)
+
+
+unlimited, silent = Together(unlimited_here), Together(silent_here)
+
+
+def by_cv2(data: bytes, channels: int) -> Image | None:
+    """What cv2 makes of it, or None. Of a JPEG that was cut off, some versions make an image that ends in grey."""
+    try:
+        with silent:
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), FLAGS[channels])
+    except cv2.error:
+        return None
     return None if image is None else with_channels(np.asarray(image, np.uint8), channels)
 
 
 def by_header(data: bytes, channels: int, largest: float) -> Image:
     """PIL reads the header, which takes microseconds, and decodes what cv2 cannot be trusted with."""
-    with unlimited():
+    with unlimited:
         try:
             opened = Pil.open(io.BytesIO(data))
         except UnidentifiedImageError as error:
