@@ -150,6 +150,9 @@ class LabelerHooks:
     ) -> Targets:
         """Fold. The whole pool once (`batch` and `forward` are None), or a step's batch. Answer new `Targets`.
 
+        A pool of many classes keeps the most probable of each image only, unless the recipe says `label_top = 0`: change
+        its rows by `targets.mapped(function)`; what needs all probabilities at once raises an error that says so.
+
         Its views may be of the other stream too: the teacher's answers to labeled images are a measure of its others.
 
         Class attributes (`ClassVar`) tell a recipe's checks more: what it goes by, `needs = ("confidence",)`; what its

@@ -125,7 +125,7 @@ class Mine:
 
 
 def test_a_row_of_labels():
-    assert label_bytes(10) == 80 + 28
+    assert label_bytes(10) == 80 + 28 and label_bytes(1000, 32) == 2 * (32 * 6 + 4) + 28
     assert state_bytes(torch.nn.BatchNorm2d(3)) == 4 * 3 * 4 + 8
 
 

@@ -162,8 +162,9 @@ def test_the_head_says_the_sum_of_it(printed):
     head = line(printed(200).split("├")[0].replace("·", " "))
     steps = 4 * STEPS + TUNED
     assert f"1,000 classes {steps:,} steps in 5 generations" in head and "not opened" in head
-    # Of a pool that is not there: three generations' labels, two lists of 1,000 probabilities each, and what is beside.
-    assert f"and {round(3 * (2 * 4 * 1000 + 28) / 1000)} kB for each unlabeled image bfloat16" in head
+    # Of a pool that is not there: three generations' labels, two lists of the 32 most probable classes (of 2 and 4 bytes)
+    # with a remainder each, and what is beside.
+    assert f"and {3 * (2 * (32 * 6 + 4) + 28) / 1000:.1f} kB for each unlabeled image bfloat16" in head
     assert "labeled train, unlabeled unlabeled, test val, classes 1,000, include_labeled false" in head
 
 

@@ -315,6 +315,26 @@ def test_the_live_view_is_never_taller_than_the_terminal():
     assert "generation 40 of 40" in text
 
 
+def test_labeling_says_the_time_left():
+    tracker = Console()
+    tracker.story_.hear(event("start", **START))
+    tracker.story_.hear(event("labels", 1, done=600, total=1200, seconds_left=125.0))
+    output = RichConsole(file=io.StringIO(), width=80, height=24)
+    output.print(Screen(tracker.story_))
+    assert "600/1,200 labels" in output.file.getvalue() and "2 min 5 s left" in output.file.getvalue()
+    tracker.story_.hear(event("step", 1, 5, losses={"a": 1.0}, timing={"seconds_left": 61}))
+    assert tracker.story_.speed()[1] == "1 min 1 s left"
+
+
+def test_images_of_no_class_that_are_kept(capsys):
+    known = {"done": 9, "total": 9, "kept_share": 0.5, "pseudo_label_accuracy": 0.25}
+    told = [event("start", **START), event("labels", 1, **known, outside=1200, outside_kept_share=0.125)]
+    line = "student 1: 9 images labeled, 50.00% kept, 25.00% right"
+    assert plain(capsys, told)[-1] == f"{line}, 12.50% of the 1,200 images of no class kept"
+    none = event("labels", 1, **known, outside=0, outside_kept_share=None)
+    assert plain(capsys, [told[0], none])[-1] == line
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EPIPE])
 def test_a_reader_that_goes_away_does_not_end_the_run(monkeypatch, number):
     class Closed(io.StringIO):

@@ -5,6 +5,7 @@ import operator
 import pytest
 import torch
 
+from sslkit import hookimpl
 from sslkit.errors import MostProbableOnly, PluginError
 from sslkit.hooks import Hooks
 from sslkit.pool import TopK, most_probable
@@ -122,16 +123,13 @@ def test_what_no_tensor_has_either():
 class Doubles:
     """A labeler of somebody else's, that knows nothing of this."""
 
+    @hookimpl
     def refine(self, targets):
         return Targets(targets.index, targets.raw, targets.probs * 2, targets.weight, targets.copies)
 
 
 def test_a_plugin_that_cannot_is_named():
-    from sslkit import hookimpl
-
-    plugin = Doubles()
-    type(plugin).refine = hookimpl(type(plugin).refine)
-    hooks = Hooks([Entry("labeler", "doubles", "doubles", plugin)])
+    hooks = Hooks([Entry("labeler", "doubles", "doubles", Doubles())])
     pool = Targets.of(torch.arange(N), torch.rand(N, K))
     pool.probs = pool.raw = TopK.of(probs(), 3)
     with pytest.raises(

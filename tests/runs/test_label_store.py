@@ -228,7 +228,7 @@ def test_damaged_samples(tmp_path, harm):
 
 @pytest.fixture(scope="module")
 def few(tmp_path_factory):
-    """A finished run whose labels keep one class of three; a child of the same recipe is interrupted and resumed."""
+    """A finished run whose labels keep one class of three."""
     from small import BASE
 
     folder = tmp_path_factory.mktemp("few")
@@ -271,8 +271,7 @@ def test_the_most_probable_class_teaches_the_same_after_a_resume(few, tmp_path):
         assert torch.equal(one, other)
 
 
-def test_what_is_trained_is_what_is_stored(few, tmp_path):
-    """One kept of three classes: the other two share the rest."""
+def test_the_rest_is_spread_over_the_others(few):
     rows = few.labels(1).rows(slice(None)).probs
     best, others = rows.sort(dim=1, descending=True).values.split([1, 2], 1)
     assert torch.equal(others[:, 0], others[:, 1]) and (best > others).all()
