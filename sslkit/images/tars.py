@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tarfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -71,26 +71,29 @@ def stamp_of(status: os.stat_result) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def index_tar(path: str | Path) -> Tar:
+def index_tar(path: str | Path, done: Callable[[int], None] | None = None) -> Tar:
     """Which files a tar has, in its order, under a bar; their content is not read.
 
-    Links, devices and folders are no files, and all but folders are counted. Raises `DataError` for what is no tar, is
+    `done`: the caller's own bar, told how many MiB more were walked. Links, devices and folders are no files, and all but folders are counted. Raises `DataError` for what is no tar, is
     compressed, was cut off or damaged, or has a member whose name leads out of any folder it would be unpacked in.
     """
     path = str(path)
     try:
         with Path(path).open("rb") as file:
-            return indexed(path, file)
+            if done:
+                return indexed(path, file, done)
+            with waiting(f"indexing {printable(Path(path).name)} (MiB)", os.fstat(file.fileno()).st_size >> 20) as told:
+                return indexed(path, file, told)
     except OSError as error:
         raise DataError(f"the tar {shown(path)} cannot be read: {error.strerror or error}") from error
 
 
-def indexed(path: str, file: IO[bytes]) -> Tar:
+def indexed(path: str, file: IO[bytes], done: Callable[[int], None]) -> Tar:
     """The index of an open tar. Raises as `index_tar` does."""
     stamp = stamp_of(os.fstat(file.fileno()))
     refuse_packed(path, file)
     names, spans, skipped = list[str](), list[tuple[int, int]](), Counter[str]()
-    for member in members(path, file, stamp[0]):
+    for member in members(path, file, stamp[0], done):
         name = checked(path, member)
         if member.isreg():
             names.append(name)
@@ -114,23 +117,22 @@ def refuse_packed(path: str, file: IO[bytes]) -> None:
         )
 
 
-def members(path: str, file: IO[bytes], size: int) -> Iterator[tarfile.TarInfo]:
-    """The members of a tar of `size` bytes, under a bar. Raises `DataError` where it is none, or not whole."""
+def members(path: str, file: IO[bytes], size: int, done: Callable[[int], None]) -> Iterator[tarfile.TarInfo]:
+    """The members of a tar of `size` bytes. Raises `DataError` where it is none, or not whole."""
     last, at = "", 0
-    with waiting(f"indexing {printable(Path(path).name)} (MiB)", size >> 20) as done:
-        try:
-            with tarfile.open(fileobj=file, mode="r:", encoding="utf-8") as tar:
-                while member := tar.next():
-                    tar.members.clear()  # type: ignore[attr-defined] # else it keeps them all
-                    if member.size < 0 or tar.offset <= at:  # forged: it would lead back, and round for ever
-                        raise tarfile.ReadError("a member of no size")
-                    if member.offset_data + member.size > size:
-                        raise cut_off(path, f"within {shown(member.name)}")
-                    done((tar.offset >> 20) - (at >> 20))
-                    last, at = member.name, tar.offset
-                    yield member
-        except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
-            raise damaged(path, last, at, file.tell() >= size, str(error)) from error
+    try:
+        with tarfile.open(fileobj=file, mode="r:", encoding="utf-8") as tar:
+            while member := tar.next():
+                tar.members.clear()  # type: ignore[attr-defined] # else it keeps them all
+                if member.size < 0 or tar.offset <= at:  # forged: it would lead back, and round for ever
+                    raise tarfile.ReadError("a member of no size")
+                if member.offset_data + member.size > size:
+                    raise cut_off(path, f"within {shown(member.name)}")
+                done((tar.offset >> 20) - (at >> 20))
+                last, at = member.name, tar.offset
+                yield member
+    except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
+        raise damaged(path, last, at, file.tell() >= size, str(error)) from error
     file.seek(at)
     if (block := file.read(len(END))) != END:
         raise damaged(path, last, at, len(block) < len(END), "no header")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
+import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import published
-from photos import fill
+from photos import fill, picture
 
 EACH = 6
 "Images of each class to train on, in every data set made here but `digits`; none of them is hidden by itself."
@@ -96,7 +99,27 @@ def arrays(root: Path) -> Made:
     return Made({"root": root, **fields}, cut(root / "train_images.npy", 600))
 
 
+def packed(pixels: np.ndarray) -> bytes:
+    """An RGB image as a PNG's bytes."""
+    done, data = cv2.imencode(".png", pixels[..., ::-1])
+    assert done
+    return data.tobytes()
+
+
+def shards(root: Path) -> Made:
+    """A tar of labeled samples, one of others, one to test on."""
+    root.mkdir(parents=True, exist_ok=True)
+    for number, (name, count) in enumerate({"train": 3 * EACH, "test": 6, "extra": 5}.items()):
+        with tarfile.open(root / f"{name}.tar", "w") as tar:
+            for i in range(count):
+                for suffix, data in (("png", packed(picture(i + 50 * number))), ("cls", b"%d" % (i % 3))):
+                    info = tarfile.TarInfo(f"{i:03}.{suffix}")
+                    info.size = len(data)
+                    tar.addfile(info, io.BytesIO(data))
+    return Made({"root": root, "test": "test.tar", "unlabeled": "extra.tar"}, cut(root / "train.tar", 1024))
+
+
 MAKERS: dict[str, Callable[[Path], Made]] = {
-    make.__name__: make for make in (digits, image_folder, cifar, svhn, stl10, imagenet, arrays)
+    make.__name__: make for make in (digits, image_folder, cifar, svhn, stl10, imagenet, arrays, shards)
 }
 "Name of a data plugin -> what makes a data set for it in an empty folder: with `test`, two classes at least, and `EACH`."
