@@ -8,8 +8,8 @@ import sslkit
 from sslkit.check.needs import disk, label_bytes, optimizer_bytes, passing_bytes, saved_bytes, state_bytes
 from sslkit.check.probe import compose, rehearse
 from sslkit.network import build_network
-from sslkit.recipe import load
 from sslkit.opening import open_data
+from sslkit.recipe import load
 from sslkit.state import facts_of, make_optimizer, plugins_of
 
 CPU, META = torch.device("cpu"), torch.device("meta")
