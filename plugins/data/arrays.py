@@ -1,0 +1,185 @@
+"""Images and labels in NumPy's files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from annotated_types import Ge, Interval, MinLen
+
+from sslkit import OUTSIDE, UNKNOWN, Data, Image, Progress, hookimpl
+from sslkit.errors import DataError, MissingData
+from sslkit.images.decoding import check_size
+from sslkit.images.words import counted, listed, near, shown
+
+from .layout import folders_in, is_there
+from .library import NONE, Rows
+from .numpy_files import EXPECTED, Stored
+from .published import Stack, library
+from .splits import Sources, Splits
+
+WHERE = "[data] arrays"
+Name = Annotated[str, MinLen(1)]
+Axes = Literal["HW", "HWC", "CHW"]
+CHANNELS = (1, 3, 4)
+
+
+@dataclass(eq=False, kw_only=True)
+class Arrays(Splits):
+    """Arrays of images and of labels, as `numpy.save` (.npy) and `numpy.savez` (.npz) write them.
+
+    Images are uint8, (N, H, W), (N, H, W, C) or (N, C, H, W), C = 1, 3 or 4: which, the shape tells, or `axes`. Labels are
+    whole numbers (N,) or (N, 1): the class's number from 0, -1 for an image that has no label, which becomes unlabeled,
+    and, among unlabeled images, -2 for one that is known to be of none of the classes. A recipe names `FILE.npy`, or
+    `FILE.npz:KEY`; the key of a .npz file's only array may be left out. Ids are `train/00042` (of `images`),
+    `unlabeled/00042`, `validation/00042` and `test/00042`. Of a .npy file an image is read where it lies, so it may be
+    larger than memory; an array of a .npz file is loaded whole when its first image is asked for. Arrays of Python objects
+    are refused, as opening them would run whatever code they bring.
+    Raises `MissingData` where a file is not there, `DataError` where an array is not of that kind, or was cut off.
+    """
+
+    root: Path
+    "Folder with the files."
+    images: Name = "images.npy"
+    "Array of the images to train on."
+    labels: Name = "labels.npy"
+    "Array of their labels."
+    unlabeled: Name | None = None
+    "Array of further unlabeled images."
+    unlabeled_labels: Name | None = None
+    "Array of what these show, as far as it is known: for metrics alone."
+    validation: Name | Annotated[int, Ge(0)] | Annotated[float, Interval(ge=0, lt=1)] = 0  # type: ignore[assignment]
+    "Array of images to validate on; or how many images, or which share, to set aside from `images` by seed, class by class."
+    validation_labels: Name | None = None
+    "Array of their labels, where `validation` names an array."
+    test: Name | None = None
+    "Array of images that nobody trains or chooses on."
+    test_labels: Name | None = None
+    "Array of their labels."
+    classes: list[Name] = field(default_factory=list)
+    "Names of the classes, by their numbers. Without, they are called by their numbers."
+    axes: Axes | None = None
+    "What an image's axes are, height, width and channels, where the shape alone does not tell."
+
+    @hookimpl
+    def open_data(self, progress: Progress) -> Data:
+        """The splits of `progress.seed`; labels are read, and no image."""
+        if not is_there(self.root, Path.is_dir):
+            raise MissingData(
+                f"{WHERE}: there is no folder {shown(str(self.root))} (`root`, from the recipe's folder; on the command "
+                f"line, --set data.root=PATH). {EXPECTED}{near(self.root.name, folders_in(self.root.parent))}",
+                len(self.classes) or None,
+            )
+        stacks = [*self._stacks()]
+        kept, rows = library(WHERE, stacks, self.decoding)
+        classes = self._named(kept.truth)
+        train = rows["train"]
+        labeled = train[kept.truth[train] >= 0]
+        if lacking := np.flatnonzero(kept.counts(labeled, len(classes)) == 0).tolist():
+            raise DataError(
+                f"{WHERE}: {shown(self.labels)} has no image of class {listed(classes[k] for k in lacking)}; labels count from "
+                f"0 to {len(classes) - 1}, and each needs an image to learn from"
+            )
+        extra = np.concatenate([train[kept.truth[train] < 0], rows.get("unlabeled", NONE)])
+        called = {"labeled": shown(self.images), **{key: shown(name) for key, name in self._others().items()}}
+        if len(extra) and "unlabeled" not in called:
+            called["unlabeled"] = called["labeled"]
+        sources = Sources(
+            labeled, extra, rows.get("validation"), rows.get("test"), names=called, remarks=tuple(self._remarks()),
+        )  # fmt: skip
+        return self.divided(kept, classes, sources, progress)
+
+    def _others(self) -> dict[str, str]:
+        """The arrays of images beside `images` that the recipe names, by split."""
+        said = {"unlabeled": self.unlabeled, "validation": self.validation, "test": self.test}
+        return {key: name for key, name in said.items() if isinstance(name, str)}
+
+    def _stacks(self) -> Iterator[Stack]:
+        """The arrays of images with their labels. Raises `DataError` where one has no array of labels, or another length."""
+        self._axes: dict[str, str] = {}
+        for split, name in {"train": self.images, **self._others()}.items():
+            images = Stored(WHERE, self.root, name)
+            order = self._order(images)
+            self._axes[name] = order
+            labels = self.labels if split == "train" else getattr(self, f"{split}_labels")
+            if labels is None and split != "unlabeled":
+                raise DataError(f"{WHERE}: `{split}` names images, and `{split}_labels` has to name their labels")
+            count = images.header.shape[0]
+            truth = np.full(count, UNKNOWN) if labels is None else self._truth(labels, split, images)
+            yield Stack(split, images.path, truth, reader(images, order))
+
+    def _remarks(self) -> Iterator[str]:
+        """How arrays were understood whose channels come first."""
+        for name, order in self._axes.items():
+            if order == "CHW":
+                yield f"{shown(name)}: images are (channels, height, width), {'as its shape has it' if not self.axes else 'as `axes` says'}"
+
+    def _truth(self, name: str, split: str, images: Stored) -> Rows:
+        """The labels (N,) of an array of images."""
+        stored = Stored(WHERE, self.root, name)
+        count, shape, kind = images.header.shape[0], stored.header.shape, stored.header.dtype
+        if kind.kind not in "iu" or shape not in ((count,), (count, 1)):
+            raise stored.error(
+                f"is {kind} {shape}, and a whole number for each of the {counted(count, 'image')} of {images.name} was "
+                f"expected, ({count},)"
+            )
+        truth: Rows = stored.array().astype(np.int64).reshape(-1)
+        low = {"train": UNKNOWN, "unlabeled": OUTSIDE}.get(split, 0)
+        high = len(self.classes) or int(np.iinfo(np.int32).max)
+        if len(wrong := np.flatnonzero((truth < low) | (truth >= high))):
+            accepted = f"{low} to {high - 1}" if self.classes else f"{low} and above"
+            raise stored.error(
+                f"has label {truth[wrong[0]]} for image {wrong[0]:,}, counted from 0; accepted are {accepted}"
+            )
+        return truth
+
+    def _named(self, truth: Rows) -> tuple[str, ...]:
+        """The classes; by their numbers where they have no names."""
+        if len(set(self.classes)) < len(self.classes):
+            raise DataError(f"{WHERE}: classes: {listed(self.classes)}: each name once, please")
+        return tuple(self.classes) or tuple(map(str, range(int(truth.max(initial=-1)) + 1)))
+
+    def _order(self, images: Stored) -> str:
+        """What the axes of an array's images are. Raises `DataError` where it cannot be told, or they are no images."""
+        shape, kind, where = images.header.shape, images.header.dtype, images.error
+        if kind != np.uint8:
+            raise where(f"is {kind}, and images are uint8, from 0 to 255{how_to(kind)}")
+        if len(shape) not in (3, 4) or 0 in shape:
+            raise where(f"is {shape}, and images are (N, H, W), (N, H, W, C) or (N, C, H, W)")
+        order = self.axes or by_shape(shape)
+        if order is None:
+            raise where(f'is {shape}, which does not tell where the channels are: say axes = "HWC" or axes = "CHW"')
+        if len(order) != len(shape) - 1 or ("C" in order and shape[1 + order.index("C")] not in CHANNELS):
+            raise where(f"is {shape}, and no image of it is {order} with 1, 3 or 4 channels")
+        if images.header.by_columns:
+            raise where("is stored column by column (Fortran's order): save np.ascontiguousarray(images) instead")
+        height, width = (shape[1 + order.index(axis)] for axis in "HW")
+        try:
+            check_size(height, width, self.largest)
+        except ValueError as error:
+            raise where(f"has images that are too large: {error}") from error
+        return order
+
+
+def by_shape(shape: tuple[int, ...]) -> str | None:
+    """What an image's axes are, as its array's shape tells; None where it does not."""
+    if len(shape) == 3:
+        return "HW"
+    last, first = shape[3] in CHANNELS, shape[1] in CHANNELS
+    return None if last == first else "HWC" if last else "CHW"
+
+
+def how_to(kind: np.dtype[np.generic]) -> str:
+    """How numbers of another kind become uint8."""
+    if kind.kind == "f":
+        return ". Of numbers from 0 to 1, save (images * 255).round().astype(numpy.uint8)"
+    return ". Where all numbers are from 0 to 255, save images.astype(numpy.uint8)"
+
+
+def reader(images: Stored, order: str) -> Callable[[int], Image]:
+    """What reads an image (H, W) or (H, W, C) by its row."""
+    read = images.images()
+    return read if order != "CHW" else lambda row: np.ascontiguousarray(read(row).transpose(1, 2, 0))
