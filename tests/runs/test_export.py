@@ -103,6 +103,7 @@ def trained(folder, text="", **overrides):
 def done(tmp_path_factory):
     """A run with an average and weights to begin with; its data and those weights are gone."""
     folder = tmp_path_factory.mktemp("done")
+    torch.manual_seed(0)
     save_file(timm.create_model("test_resnet", num_classes=3).state_dict(), folder / "begin.safetensors")
     run = trained(
         folder, '[[labeler]]\nuse = "moving_average"\ndecay = 0.6\n',
@@ -175,7 +176,9 @@ def test_a_timm_folder_is_loaded_by_the_line_that_is_printed(done, here, sslkit_
 
 
 def test_the_folder_says_where_its_model_comes_from(done, here):
-    made = export(done.folder, "timm", out="there")
+    stages = []
+    made = export(done.folder, "timm", out="there", done=stages.append)
+    assert stages == [1] * 4, "as the command's bar counts them"
     facts = json.loads((here / "there" / "config.json").read_text())["sslkit"]
     assert (
         facts
@@ -206,7 +209,7 @@ def test_an_onnx_model_takes_any_batch_and_says_how_to_use_it(done, here, sslkit
     said = sslkit_cli("export", done.folder, "--format", "onnx", "--json")
     made = json.loads(said.stdout)
     assert made["path"] == "mine-generation-1.onnx" and made["bytes"] == Path(made["path"]).stat().st_size
-    assert made["difference"] < 1e-6 and made["in"].startswith("images: (N, 3, 8, 8) float32 from 0 to 1, RGB")
+    assert made["difference"] < 1e-5 and made["in"].startswith("images: (N, 3, 8, 8) float32 from 0 to 1, RGB")
     session = onnxruntime.InferenceSession(made["path"])
     same(torch.from_numpy(session.run(None, {"images": images(11).numpy()})[0]), own(done))
     (given,), (answer,) = session.get_inputs(), session.get_outputs()
@@ -225,7 +228,9 @@ def test_an_onnx_model_takes_any_batch_and_says_how_to_use_it(done, here, sslkit
 
 
 def test_a_torch_program_takes_any_batch_and_holds_no_pickle(done, here):
-    made = export(done.folder, "torch")
+    stages = []
+    made = export(done.folder, "torch", done=stages.append)
+    assert stages == [1] * 4, "as the command's bar counts them"
     same(code(made.load)["logits"], own(done))
     with zipfile.ZipFile(made.path) as archive:
         begin = {name: archive.read(name)[:2] for name in archive.namelist()}
@@ -289,7 +294,9 @@ def test_a_plugins_model_goes_with_its_decision(here, refused):
     run = plugin_run(here, 'use = "wide_resnet"\ndepth = 10\nwidth = 1\nsize = 8\n', "both", 1)
     assert "--format onnx " in refused("export", run.folder)
     assert "`timm.create_model` can only build timm's own models" in refused("export", run.folder, "--format", "timm")
-    session = onnx_file.session(export(run, "onnx").path)
+    stages = []
+    session = onnx_file.session(export(run, "onnx", done=stages.append).path)
+    assert stages == [1] * 5
     same(session(images(11, 1)), own(run, channels=1))
 
 
