@@ -23,7 +23,8 @@ from sslkit.recipe.documented import field_docs
 from sslkit.types import ViewSpec
 from sslkit_plugins.data.splits import Splits
 
-sys.path.append(str(Path(__file__).parents[1] / "resume"))
+RESUME = Path(__file__).parents[1] / "resume"
+sys.path.append(str(RESUME))
 from harness import Job, Trial
 
 POINTS = {point.name: point for point in entry_points(group="sslkit.data") if point.value.startswith("sslkit_plugins.")}
@@ -162,7 +163,7 @@ use = "{name}"
 {fields}
 
 [model]
-name = "test_resnet"
+use = "{tiny}:Tiny"
 size = 8
 
 [optimizer]
@@ -196,7 +197,7 @@ def written(name: str, made: Made, folder: Path) -> Path:
         f"{key} = {str(value) if isinstance(value, int | float) else repr(str(value))}" for key, value in fields.items()
     ]
     path = folder / f"{name}.toml"
-    path.write_text(RECIPE.format(name=name, fields="\n".join(lines)))
+    path.write_text(RECIPE.format(name=name, tiny=RESUME / "stateful.py", fields="\n".join(lines)))
     return path
 
 
