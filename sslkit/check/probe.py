@@ -74,9 +74,7 @@ def rehearse(recipe: Recipe, data: Data) -> list[GenerationProbe]:
         try:
             seen, previous = composed(cfg, data, previous)
             found.append(seen)
-            if cfg.model and cfg.model.fetched and cfg.model.name not in fetched:
-                fetched.add(cfg.model.name)
-                build_network(cfg, plugins_of(cfg), facts_of(cfg, data, torch.device("cpu")))
+            try_weights(cfg, previous, data, fetched)
             for name, view in cfg.views.items():
                 plugins_of(cfg).image_transforms(ViewSpec(name, view.stream, image_size(cfg), data.channels))
         except SslkitError as error:
@@ -86,6 +84,15 @@ def rehearse(recipe: Recipe, data: Data) -> list[GenerationProbe]:
         lines = [f"  {f'generation {listed(indices)}: ' if where else ''}{said}" for said, indices in refused.items()]
         raise RecipeError("\n".join([f"{recipe.name}: {counted(len(refused), 'problem')}\n", *lines]))
     return found
+
+
+def try_weights(cfg: Generation, network: Network, data: Data, fetched: set[str]) -> None:
+    """A generation's file of weights fits its network; published ones are fetched, once of each name in `fetched`."""
+    if cfg.model and cfg.model.weights:
+        fitting_weights(network.model, Path(cfg.model.weights), data.channels, network.head)
+    elif cfg.model and cfg.model.fetched and cfg.model.name not in fetched:
+        fetched.add(cfg.model.name)
+        build_network(cfg, plugins_of(cfg), facts_of(cfg, data, torch.device("cpu")))
 
 
 def composed(
@@ -99,8 +106,6 @@ def composed(
     with device:
         network = build_network(without_weights(cfg), hooks, facts)
         optimizer = make_optimizer(cfg.optimizer, network)
-    if cfg.model and cfg.model.weights:
-        fitting_weights(network.model, Path(cfg.model.weights), facts.channels, network.head)
     seen = probe_of(cfg, network)
     average, teachers = company(cfg, hooks, network, previous)
     seen.teachers = {timing: role_of(one, network, average, previous) for timing, one in teachers.items()}

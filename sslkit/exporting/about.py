@@ -9,6 +9,7 @@ from typing import Any
 from .. import __version__
 from ..images.words import printable
 from ..measuring.finished import Finished
+from ..network import Network
 from ..recipe.model import hash_of
 from ..tables import is_brief
 
@@ -35,6 +36,7 @@ def about(model: Finished) -> dict[str, Any]:
         "classes": list(model.classes),
         "channels": model.channels,
         "image_size": network.image_size,
+        "fit": network.fit,
         "crop_pct": network.crop,
         "mean": numbers(network.mean),
         "std": numbers(network.std),
@@ -66,12 +68,24 @@ def preparation(model: Finished, *, normalised: bool) -> str:
     """How an image becomes what the model was trained on. `normalised`: whether mean and deviation are left to do."""
     network = model.classifier.network
     size, colours = network.image_size, COLOURS.get(model.channels, f"{model.channels}-channel")
-    cut = "" if network.crop == 1 else f" {network.crop:g} times"
     last = "subtract the mean and divide by the std of each channel; " if normalised else ""
     return (
-        f"Turn the image upright by its EXIF orientation, as {colours}; cut the square in its centre whose side is{cut} its "
-        f"shorter side; resize it to {size} x {size} pixels (by area where it shrinks, linearly where it grows); divide by "
-        f"255; {last}channels first."
+        f"Turn the image upright by its EXIF orientation, as {colours}; {square(network)}resize it to {size} x {size} pixels "
+        f"(by area where it shrinks, linearly where it grows); divide by 255; {last}channels first."
+    )
+
+
+def square(network: Network) -> str:
+    """What becomes of an image of another shape."""
+    cut = "" if network.crop == 1 else f" {network.crop:g} times"
+    if network.fit == "crop":
+        return f"cut the square in its centre whose side is{cut} its shorter side; "
+    if network.fit == "squash":
+        return f"cut the centre of{cut} its height and width; " if cut else ""
+    border = ", ".join(f"{round(255 * value)}" for value in network.normalisation[0])
+    return (
+        f"take the square around its centre whose side is{cut} its longer side, with a border of {border} (the mean of each "
+        "channel) where the image does not reach; "
     )
 
 

@@ -69,7 +69,7 @@ def card(model: Finished) -> dict[str, Any]:
         "fixed_input_size": bool(built.get("fixed_input_size")),
         "interpolation": "bilinear",
         "crop_pct": facts["crop_pct"],
-        "crop_mode": "center",
+        "crop_mode": {"crop": "center", "squash": "squash", "pad": "border"}[facts["fit"]],
         "mean": facts["mean"],
         "std": facts["std"],
         "num_classes": len(model.classes),
@@ -157,7 +157,8 @@ def newer(path: str) -> str:
     return f"""import timm
 
 model = timm.create_model({f"local-dir:{path}"!r}, pretrained=True).eval()
-prepare = timm.data.create_transform(**timm.data.resolve_model_data_config(model), is_training=False)
+config = timm.data.resolve_model_data_config(model)
+prepare = timm.data.create_transform(**config, is_training=False)
 """
 
 
@@ -169,7 +170,8 @@ folder = pathlib.Path({path!r})
 card = json.loads((folder / "config.json").read_text())
 published = {{**card["pretrained_cfg"], "file": str(folder / "{WEIGHTS}")}}
 model = timm.create_model(card["architecture"], pretrained=True, pretrained_cfg=published, **card["model_args"]).eval()
-prepare = timm.data.create_transform(**timm.data.resolve_model_data_config(model), is_training=False)
+config = timm.data.resolve_model_data_config(model)
+prepare = timm.data.create_transform(**config, is_training=False)
 """
 
 
