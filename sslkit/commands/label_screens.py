@@ -14,6 +14,7 @@ from ..images.words import printable
 from ..pseudo_labels.applying import Applied
 from ..pseudo_labels.corrections import ways
 from ..pseudo_labels.flows import Change, Flow
+from ..pseudo_labels.gallery import Gallery
 from ..pseudo_labels.stored import Stored, shown_run
 from ..pseudo_labels.tally import Line, Tally
 from ..tables import ABSENT, RULED, count, make_console, percent, size
@@ -167,6 +168,17 @@ def show_export(stored: Stored, path: Path, kept_only: bool) -> None:
     which = "that teach, " if kept_only else ""
     heading(console, stored, f"labels of generation {stored.generation}")
     note(console, f"{count(rows)} images {which}written to {printable(str(path))} ({size(path.stat().st_size)})", "")
+
+
+def show_gallery(stored: Stored, made: Gallery) -> None:
+    """`labels gallery`."""
+    console = make_console(Console)
+    heading(console, stored, f"labels of generation {stored.generation}")
+    if made.note:
+        note(console, made.note, "yellow")
+    what = f"{count(made.images)} of {count(len(stored))} images on a page"
+    note(console, f"{what}: {printable(str(made.path))} ({size(made.path.stat().st_size)}). Open it in a browser", "")
+    note(console, f"corrections that it saves: sslkit labels apply {shown_run(stored.run)} corrections.csv")
 
 
 NONE = "none of them"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -159,6 +160,39 @@ def export(run: str, generation: int, form: str | None, out: Path | None, kept_o
     from .label_screens import show_export
 
     show_export(stored, path, kept_only)
+
+
+@labels.command(short_help="One page to look at them in a browser, and to correct them.")
+@run_argument
+@generation_option
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    default="gallery.html",
+    show_default=True,
+    help="What to write; nothing may be there yet.",
+)
+@click.option(
+    "--most", type=click.IntRange(min=1), default=60, show_default=True, metavar="N", help="Images of a class at most."
+)
+def gallery(run: str, generation: int, out: Path, most: int) -> None:
+    """Write one HTML page of the pseudo-labels of RUN, which needs no network: pictures by class and confidence, to be
+    filtered and sorted; the most confident, the most doubtful, and those that changed class since the generation before.
+
+    A click on a picture says what it is; the page then saves corrections.csv for `sslkit labels apply`. Of each class
+    --most images are shown: surest, most doubtful and changed ones a third each, and others between them; the page has
+    2,000 in all at most. Pictures need the run's data; without, the page has none and says so.
+    """
+    from ..pseudo_labels.gallery import write_gallery
+    from ..waiting import waiting
+
+    stored = opened(run, generation)
+    with ExitStack() as stack:
+        made = write_gallery(stored, out, most, lambda total: stack.enter_context(waiting("pictures", total)))
+    from .label_screens import show_gallery
+
+    show_gallery(stored, made)
 
 
 @labels.command(name="apply", short_help="Make a person's corrections the labels of the next run.")

@@ -1,0 +1,144 @@
+"""One page that shows pseudo-labels to a person: pictures by class and confidence, and what to correct."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..artifacts import committed_file
+from ..errors import SslkitError
+from ..images.words import counted, printable
+from .choosing import Chosen, chosen
+from .export import refuse_existing
+from .flows import Change
+from .page import PAGE
+from .provenance import provenance
+from .script import SCRIPT
+from .stored import Stored, pool_of, shown_run
+from .style import STYLE
+from .thumbnails import thumbnails
+
+MOST = 60
+"Images of a class, by default."
+Done = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """What was written."""
+
+    path: Path
+    images: int
+    "Images on the page."
+    pictures: int
+    "Of these, those that have a picture."
+    note: str
+    "What is missing, and why."
+
+
+def write_gallery(
+    stored: Stored, out: Path, most: int = MOST, begin: Callable[[int], Done] = lambda total: lambda number: None
+) -> Gallery:
+    """Write the page. `begin` is told how many images there will be, and answers whom to tell of those that are done.
+
+    Where the data is gone the page has no pictures, and says so. Raises `SslkitError`; then nothing is left.
+    """
+    refuse_existing(out)
+    before = stored.before()
+    flipped = Change(before, stored).rows if before else np.zeros(0, np.int64)
+    groups = chosen(stored, flipped, most)
+    rows = [row for group in groups for row in group.rows.tolist()]
+    ids = stored.samples.ids(rows)
+    pictures, note = _pictures(stored, ids, rows, begin(len(rows)))
+    groups_shown = _groups(stored, before, groups, dict(zip(rows, ids, strict=True)), pictures)
+    context = _context(stored, before, note, len(rows)) | {"groups": groups_shown}
+    with committed_file(out) as aside, aside.open("w", encoding="utf-8") as file:
+        for text in _template().generate(context):
+            file.write(text)
+    return Gallery(out, len(rows), len(pictures), note)
+
+
+def _pictures(stored: Stored, ids: list[str], rows: list[int], done: Done) -> tuple[dict[int, str], str]:
+    """The pictures by row, and what is missing."""
+    try:
+        images = pool_of(stored.run)
+    except SslkitError as error:
+        return {}, f"There are no pictures, as the run's data cannot be opened: {error}"
+    made = thumbnails(images, ids, rows, done)
+    lost = len(rows) - len(made)
+    return made, f"{counted(lost, 'image')} without a picture: no longer there, or not readable" if lost else ""
+
+
+def _context(stored: Stored, before: Stored | None, note: str, images: int) -> dict[str, Any]:
+    """What the page says beside its images."""
+    source = provenance(stored)
+    maker = (source["teacher"] or {}).get("generation")
+    facts = [
+        f"labels of generation {stored.generation}",
+        f"made by generation {maker}" if maker is not None else "made by weights of a teacher's own",
+        stored.teacher,
+        source["made"].replace("T", " ").replace("+00:00", " UTC"),
+        f"sslkit {source['sslkit'] or __version__}",
+    ]
+    return {
+        "run": shown_run(stored.run),
+        "facts": [fact for fact in facts if fact],
+        "images": images,
+        "pool": len(stored),
+        "note": printable(note),
+        "classes": [{"name": printable(name), "exact": json.dumps(name)} for name in stored.classes],
+        "before": before.generation if before else None,
+        "generation": stored.generation,
+        "style": STYLE,
+        "script": SCRIPT,
+        "digest": base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode(),
+        "known": bool((stored.truth >= 0).any()),
+    }
+
+
+def _groups(
+    stored: Stored, before: Stored | None, groups: list[Chosen], ids: dict[int, str], pictures: dict[int, str]
+) -> Iterator[dict[str, Any]]:
+    """The classes that are shown, each with its cards, made as the page is written."""
+    for group in groups:
+        cards = (_card(stored, before, group, row, ids[row], pictures.get(row)) for row in group.rows.tolist())
+        name = printable(stored.classes[group.number])
+        yield {"number": group.number, "name": name, "images": group.images, "shown": len(group.rows), "cards": cards}
+
+
+def _card(
+    stored: Stored, before: Stored | None, group: Chosen, row: int, sample: str, picture: str | None
+) -> dict[str, Any]:
+    """An image. Its exact id is JSON, in which bytes that are no UTF-8 can stand; what is read is printable."""
+    truth, was = int(stored.truth[row]), int(before.label[row]) if before else group.number
+    confidence = float(stored.confidence[row])
+    return {
+        "exact": json.dumps(sample),
+        "path": printable(sample),
+        "name": printable(PurePosixPath(sample).name or sample),
+        "picture": picture,
+        "confidence": f"{confidence:.6g}",
+        "percent": f"{100 * confidence:.0f}%",
+        "kept": bool(stored.kept[row]),
+        "was": printable(stored.classes[was]) if was != group.number else None,
+        "truth": {-1: None, -2: "none of them"}[truth] if truth < 0 else printable(stored.classes[truth]),
+        "wrong": truth not in (-1, group.number),
+        "sections": " ".join(
+            name for name, rows in (("confident", group.confident), ("doubtful", group.doubtful)) if row in rows
+        ),
+    }
+
+
+def _template() -> Any:
+    from jinja2 import Environment, StrictUndefined
+
+    made = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return made.from_string(PAGE)
