@@ -103,12 +103,18 @@ def show(run: Path, made: Exported) -> None:
         "in": made.given,
         "images": made.prepare,
         "out": made.answered,
-        "checked": f"loaded again, it answers as the run does (logits within {made.difference:.0e} of the largest)",
+        "checked": checked(made.difference),
     }
     for name, text in rows.items():
         console.print(row(console, name, text), soft_wrap=not console.is_terminal)
     console.print()
     console.print(Text(made.load.rstrip(), "green"), soft_wrap=True)
+
+
+def checked(difference: float) -> str:
+    """What the comparison with the run's own model found."""
+    found = f"within {difference:.0e} of the largest logit" if difference else "to the bit"
+    return f"loaded again, it answers as the run's model does, {found}"
 
 
 def row(console: Console, name: str, text: str) -> RenderableType:
