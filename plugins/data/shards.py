@@ -13,6 +13,7 @@ from annotated_types import Ge, Interval, MinLen
 
 from sslkit import Data, Progress, Recognized, hookimpl
 from sslkit.errors import DataError, MissingData
+from sslkit.images.remembered import Stamp
 from sslkit.images.tars import Tar, index_tar, read_at
 from sslkit.images.words import counted, listed, printable, shown, tally
 from sslkit.waiting import waiting
@@ -96,7 +97,10 @@ class Shards(Splits):
             WHERE, found.ids, [numbered(label, names) for label in found.labels], found.splits, found.spot
         )
         classes = entries.classes(names)
-        library = Library(WHERE, found.ids, entries.truth(classes), found.fetch, found.place, self.decoding)
+        library = Library(
+            WHERE, found.ids, entries.truth(classes), found.fetch, found.place, self.decoding,
+            stamp=found.stamp, home=str(self.root),
+        )  # fmt: skip
         patterns = {key: shown(str(getattr(self, key))) for key in KEYS}
         left_out = (f"left out: {tally(found.skipped)}",) if found.skipped else ()
         return self.divided(library, classes, entries.sources(patterns, lack, left_out), progress)
@@ -212,6 +216,11 @@ class Found:
         number, offset, size = self.lies[row].tolist()
         tar = self.tars[number]
         return read_at(tar.path, offset, size, tar.stamp)
+
+    def stamp(self, row: int) -> Stamp:
+        """Of which state of its tar an image is: an index holds for this one alone."""
+        number, offset, size = self.lies[row].tolist()
+        return Stamp(size, self.tars[number].stamp[1], offset)
 
     def place(self, row: int) -> str:
         """How messages name an image."""

@@ -119,7 +119,22 @@ def shards(root: Path) -> Made:
     return Made({"root": root, "test": "test.tar", "unlabeled": "extra.tar"}, cut(root / "train.tar", 1024))
 
 
+def manifest(root: Path) -> Made:
+    """A table beside its images: labeled ones, others, some to test on."""
+    fill(root, train=3 * EACH, test=6, extra=5)
+    rows = [f"{split}/{i}.png,{'' if split == 'extra' else 'abc'[i % 3]},{'test' if split == 'test' else ''}"
+            for split, count in (("train", 3 * EACH), ("test", 6), ("extra", 5)) for i in range(count)]  # fmt: skip
+    (root / "images.csv").write_text("\n".join(["path,label,split", *rows]))
+
+    def spoil() -> str:
+        for path in root.glob("train/*"):
+            path.write_bytes(path.read_bytes()[:40])
+        return str(root / "train")
+
+    return Made({"file": root / "images.csv", "root": root}, spoil)
+
+
 MAKERS: dict[str, Callable[[Path], Made]] = {
-    make.__name__: make for make in (digits, image_folder, cifar, svhn, stl10, imagenet, arrays, shards)
+    make.__name__: make for make in (digits, image_folder, cifar, svhn, stl10, imagenet, arrays, shards, manifest)
 }
 "Name of a data plugin -> what makes a data set for it in an empty folder: with `test`, two classes at least, and `EACH`."
