@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,7 +16,7 @@ from sslkit.images.decoding import check_size
 from sslkit.images.words import counted, listed, near, shown
 
 from .layout import folders_in, is_there
-from .library import NONE, Rows
+from .library import NONE, Library, Rows
 from .numpy_files import EXPECTED, Stored
 from .published import Stack, library
 from .splits import Sources, Splits
@@ -73,52 +73,54 @@ class Arrays(Splits):
                 f"line, --set data.root=PATH). {EXPECTED}{near(self.root.name, folders_in(self.root.parent))}",
                 len(self.classes) or None,
             )
-        stacks = [*self._stacks()]
+        images = {key: Stored(WHERE, self.root, name) for key, name in {"train": self.images, **self._others()}.items()}
+        orders = {key: self._order(stored) for key, stored in images.items()}
+        stacks = [
+            Stack(key, stored.path, self._truth(key, stored), reader(stored, orders[key]))
+            for key, stored in images.items()
+        ]
         kept, rows = library(WHERE, stacks, self.decoding)
         classes = self._named(kept.truth)
+        remarks = [self._turned(stored) for key, stored in images.items() if orders[key] == "CHW"]
+        return self.divided(kept, classes, self._sources(kept, rows, classes, tuple(remarks)), progress)
+
+    def _sources(
+        self, kept: Library, rows: dict[str, Rows], classes: tuple[str, ...], remarks: tuple[str, ...]
+    ) -> Sources:
+        """Images of `images` without a label go to the unlabeled ones. Raises `DataError` for a class without any."""
         train = rows["train"]
         labeled = train[kept.truth[train] >= 0]
         if lacking := np.flatnonzero(kept.counts(labeled, len(classes)) == 0).tolist():
             raise DataError(
-                f"{WHERE}: {shown(self.labels)} has no image of class {listed(classes[k] for k in lacking)}; labels count from "
-                f"0 to {len(classes) - 1}, and each needs an image to learn from"
+                f"{WHERE}: {shown(self.labels)} has no image of class {listed(classes[k] for k in lacking)}; labels count "
+                f"from 0 to {len(classes) - 1}, and each class needs an image to learn from"
             )
-        extra = np.concatenate([train[kept.truth[train] < 0], rows.get("unlabeled", NONE)])
+        bare = train[kept.truth[train] < 0]
         called = {"labeled": shown(self.images), **{key: shown(name) for key, name in self._others().items()}}
-        if len(extra) and "unlabeled" not in called:
-            called["unlabeled"] = called["labeled"]
-        sources = Sources(
-            labeled, extra, rows.get("validation"), rows.get("test"), names=called, remarks=tuple(self._remarks()),
-        )  # fmt: skip
-        return self.divided(kept, classes, sources, progress)
+        if len(bare):
+            called["unlabeled"] = " and ".join(
+                dict.fromkeys([called["labeled"], called.get("unlabeled", called["labeled"])])
+            )
+        extra = np.concatenate([bare, rows.get("unlabeled", NONE)])
+        return Sources(labeled, extra, rows.get("validation"), rows.get("test"), names=called, remarks=remarks)
+
+    def _turned(self, images: Stored) -> str:
+        """What is said of an array whose channels come first."""
+        why = "as `axes` says" if self.axes else "as its shape tells"
+        return f"{shown(images.said)}: its images are (channels, height, width), {why}"
 
     def _others(self) -> dict[str, str]:
         """The arrays of images beside `images` that the recipe names, by split."""
         said = {"unlabeled": self.unlabeled, "validation": self.validation, "test": self.test}
         return {key: name for key, name in said.items() if isinstance(name, str)}
 
-    def _stacks(self) -> Iterator[Stack]:
-        """The arrays of images with their labels. Raises `DataError` where one has no array of labels, or another length."""
-        self._axes: dict[str, str] = {}
-        for split, name in {"train": self.images, **self._others()}.items():
-            images = Stored(WHERE, self.root, name)
-            order = self._order(images)
-            self._axes[name] = order
-            labels = self.labels if split == "train" else getattr(self, f"{split}_labels")
-            if labels is None and split != "unlabeled":
+    def _truth(self, split: str, images: Stored) -> Rows:
+        """The labels (N,) of an array of images. Raises `DataError` where it has none, or others than there may be."""
+        name = self.labels if split == "train" else getattr(self, f"{split}_labels")
+        if name is None:
+            if split != "unlabeled":
                 raise DataError(f"{WHERE}: `{split}` names images, and `{split}_labels` has to name their labels")
-            count = images.header.shape[0]
-            truth = np.full(count, UNKNOWN) if labels is None else self._truth(labels, split, images)
-            yield Stack(split, images.path, truth, reader(images, order))
-
-    def _remarks(self) -> Iterator[str]:
-        """How arrays were understood whose channels come first."""
-        for name, order in self._axes.items():
-            if order == "CHW":
-                yield f"{shown(name)}: images are (channels, height, width), {'as its shape has it' if not self.axes else 'as `axes` says'}"
-
-    def _truth(self, name: str, split: str, images: Stored) -> Rows:
-        """The labels (N,) of an array of images."""
+            return np.full(images.header.shape[0], UNKNOWN)
         stored = Stored(WHERE, self.root, name)
         count, shape, kind = images.header.shape[0], stored.header.shape, stored.header.dtype
         if kind.kind not in "iu" or shape not in ((count,), (count, 1)):

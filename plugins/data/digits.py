@@ -9,7 +9,7 @@ import numpy as np
 from annotated_types import Ge, Gt, Interval, Unit
 from numpy.typing import NDArray
 
-from sslkit import Data, Image, Images, Progress, hookimpl
+from sslkit import OUTSIDE, Data, Image, Images, Progress, hookimpl
 from sslkit.errors import DataError, MissingData
 
 from .drawing import counts_of, long_tail, shares
@@ -99,7 +99,7 @@ class Digits:
         )
 
     def _numbers(self) -> NDArray[np.int64]:
-        """The number of each digit's class, -1 for those that do not count: (10,)."""
+        """The number of each digit's class, `OUTSIDE` for those that do not count: (10,)."""
         names = [str(name) for name in self.classes]
         if strange := [name for name in names if name not in DIGITS]:
             raise DataError(f"[data] digits: classes: there is no digit {', '.join(strange)}; there are 0 to 9")
@@ -107,7 +107,7 @@ class Digits:
             raise DataError(f"[data] digits: classes: {', '.join(twice)} twice; name each digit once")
         if len(names) < 2:
             raise DataError(f"[data] digits: classes: {', '.join(names) or 'none'}; a classifier needs two at least")
-        numbers = np.full(len(DIGITS), -1)
+        numbers = np.full(len(DIGITS), OUTSIDE)
         numbers[[int(name) for name in names]] = np.arange(len(names))
         return numbers
 

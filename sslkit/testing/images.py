@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..dataset import Data, Images
+from ..dataset import OUTSIDE, UNKNOWN, Data, Images
 from ..randomness import row_keys
 from ..types import Progress, Step
 from .call import Call, bits
@@ -24,7 +24,7 @@ def open_data(call: Call, world: World) -> Any:
     for name, images in data.splits.items():
         call.expect(len(set(images.ids)) == len(images.ids), f"answered `{name}` with two images of one id")
         call.expect(len(images.truth) == len(images.ids) > 0, f"answered `{name}` empty, or `truth` of another length")
-        low = 0 if name == "labeled" else -1
+        low = {"labeled": 0, "unlabeled": OUTSIDE}.get(name, UNKNOWN)
         bounded = (images.truth >= low).all() and (images.truth < len(data.classes)).all()
         call.expect(bool(bounded), f"answered `{name}` with a class that does not exist")
         _check_images(call, name, images, data.channels)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from photos import fill
+from made import MAKERS
 
 from sslkit.hookspecs import SECTIONS
 from sslkit.testing import check_plugin
@@ -41,8 +41,8 @@ ON: dict[str, tuple[str, ...]] = {
 @pytest.mark.parametrize(("section", "point"), POINTS)
 def test_a_built_in_keeps_every_promise(section: str, point: EntryPoint, tmp_path: Path) -> None:
     fields = FIELDS.get(point.name, {})
-    if point.name == "image_folder":
-        fields = {"root": fill(tmp_path, **{"train/cat": 3, "train/dog": 2}), "labels_per_class": 1}
+    if section == "data":
+        fields = {**MAKERS[point.name](tmp_path).fields, "labels_per_class": 1}
     check_plugin(point.load(), on=ON.get(point.name), **fields)
 
 

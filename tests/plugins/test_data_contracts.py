@@ -23,8 +23,8 @@ from sslkit.recipe.documented import field_docs
 from sslkit.types import ViewSpec
 from sslkit_plugins.data.splits import Splits
 
-RESUME = Path(__file__).parents[1] / "resume"
-sys.path.append(str(RESUME))
+sys.path.append(str(Path(__file__).parents[1] / "resume"))
+import harness
 from harness import Job, Trial
 
 POINTS = {point.name: point for point in entry_points(group="sslkit.data") if point.value.startswith("sslkit_plugins.")}
@@ -197,7 +197,9 @@ def written(name: str, made: Made, folder: Path) -> Path:
         f"{key} = {str(value) if isinstance(value, int | float) else repr(str(value))}" for key, value in fields.items()
     ]
     path = folder / f"{name}.toml"
-    path.write_text(RECIPE.format(name=name, tiny=RESUME / "stateful.py", fields="\n".join(lines)))
+    path.write_text(
+        RECIPE.format(name=name, tiny=Path(harness.__file__).with_name("stateful.py"), fields="\n".join(lines))
+    )
     return path
 
 

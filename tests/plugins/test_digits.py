@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
-from sslkit import Data, Images, Progress
+from sslkit import OUTSIDE, Data, Images, Progress
 from sslkit.environment import fingerprint
 from sslkit.errors import DataError
 from sslkit_plugins.data.digits import Digits, first_of_each_class, to_uint8
@@ -149,7 +149,7 @@ def test_classes_that_do_not_count_are_in_the_pool_alone() -> None:
     target = load_digits().target
     for name, images in data.splits.items():
         digit = target[[int(one.removeprefix("digits/")) for one in images.ids]]
-        np.testing.assert_array_equal(images.truth, np.where(digit == 7, 0, np.where(digit == 3, 1, -1)))
+        np.testing.assert_array_equal(images.truth, np.where(digit == 7, 0, np.where(digit == 3, 1, OUTSIDE)))
         assert bool((images.truth < 0).any()) == (name == "unlabeled")
     assert (data.unlabeled.truth < 0).sum() == (~np.isin(target, [3, 7])).sum()  # type: ignore[union-attr]
     assert "1,435 of these are of none of the 2 classes" in data.notes
