@@ -34,8 +34,9 @@ def init(folder: Path, out: Path | None, minutes: float, settings: tuple[str, ..
 
     The size of images, network, batch, steps and threshold are proposed by rules that go by the images, the classes and
     this machine, whose speed is measured; each stands in the recipe with its reason. The recipe runs offline as it is.
-    Nothing is ever asked, no file is replaced, and nothing is written into FOLDER. The same images and the same speed
-    give the same recipe.
+    Nothing is ever asked, and no file is replaced. The same images and the same speed give the same recipe. Where looking
+    at every image takes no more than minutes, the recipe leaves out those that cannot be read and copies of test images;
+    what was found of each is remembered in FOLDER/.sslkit.
     """
     from ..network import require_timm
 

@@ -59,6 +59,11 @@ class Facts:
         return next((one for one in self.splits if one.name == name), Split(name=name, images=0))
 
     @property
+    def images(self) -> int:
+        """All of them."""
+        return sum(split.images for split in self.splits)
+
+    @property
     def side(self) -> int:
         """The median of the shorter sides of all images that were opened."""
         sides = [side for split in self.splits for side in split.sides]

@@ -6,10 +6,12 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ..catalog.copying import SCHEMA, written
 from ..check.clock import generation_seconds
@@ -20,6 +22,7 @@ from ..errors import DataError, SslkitError
 from ..images.words import printable, shown
 from ..recipe import load
 from ..recipe.model import Recipe
+from ..registry import find
 from ..state import plugins_of
 from ..types import Progress
 from .asking import recognized
@@ -31,6 +34,9 @@ from .template import filled, template_for, templates
 from .words import found_lines
 
 SMALLEST_BATCH = 8
+LEFT_OUT = ["unreadable", "duplicates"]
+PATIENCE = 120.0
+"Seconds that looking at every image may take, for what is not to be trained on to be left out."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,14 +98,17 @@ def start(
     path = destination(folder, out)
     say("looking at the folders")
     use, answer = recognized(folder)
-    table = {"use": use, **answer.settings, **settings}
+    table: dict[str, Any] = {"use": use, **answer.settings, **settings}
     data = opened(table)
     say("")
     facts, machine = facts_of(data), this_machine()
+    if cleans(use, table) and facts.each * facts.images <= PATIENCE:
+        table["leave_out"] = LEFT_OUT
+        data = opened(table)
     say("timing a few steps")
     proposal = propose(facts, machine)
     draft = Draft(
-        template=template_for(proposal["size"].value), data=table, proposal=proposal, gpu=bool(machine.gpu),
+        template=template_for(facts.side), data=table, proposal=proposal, gpu=bool(machine.gpu),
         lines=found_lines(facts, machine),
     )  # fmt: skip
     draft = fitting(draft, data, machine)
@@ -129,13 +138,19 @@ def opened(table: Mapping[str, Any]) -> Data:
     recipe = Draft(template=templates()[0], data=table, proposal={}).recipe()
     data = plugins_of(recipe.generations[0]).open_data(Progress(recipe.settings.seed))
     if data.unlabeled is None or not len(data.unlabeled):
+        fewest = int(np.bincount(data.labeled.truth, minlength=len(data.classes)).min())
         raise DataError(
             f"nothing is unlabeled: {len(data.labeled):,} labeled images and no others, so a student would learn nothing that "
             "its teacher does not know\n  put images without labels into a folder `unlabeled` beside the labeled ones; or, to "
-            "see what self-training makes of fewer labels, let the others count as unlabeled: "
-            "--set labels_per_class=25"
+            f"see what self-training makes of fewer labels, hide the others: --set labels_per_class={max(1, fewest // 5)}"
         )
     return data
+
+
+def cleans(use: str, table: Mapping[str, Any]) -> bool:
+    """Whether a data plugin has a setting `leave_out` for images that nothing is to be trained on, which nobody has set."""
+    cls = find("data", use, Path())
+    return is_dataclass(cls) and "leave_out" in {field.name for field in fields(cls)} - set(table)
 
 
 def path_from(folder: Path, path: Path) -> str:
@@ -174,5 +189,5 @@ def timed(draft: Draft, data: Data, minutes: float) -> tuple[Proposal, float]:
     each = sum(seen.seconds.step + alone for seen in found if seen.seconds is not None)
     whole = sum(generation_seconds(recipe, found, data))
     fixed = whole - TRIED * (each - alone * len(found))
-    steps = steps_for(minutes, each, fixed)
+    steps = steps_for(minutes, each, fixed, data.validation is not None)
     return steps, fixed + steps["steps"].value * each

@@ -30,5 +30,3 @@ class Recognized:
     def __post_init__(self) -> None:
         if not 0 <= self.certainty <= 1:
             raise ValueError(f"certainty = {self.certainty}, but it is a share from 0 to 1")
-        if any(isinstance(value, Path) and not value.parts for value in self.settings.values()):
-            raise ValueError("a path of no parts")

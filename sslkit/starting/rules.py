@@ -1,7 +1,7 @@
 """The rules by which `sslkit init` proposes a recipe. What they go by is measured before: the same facts, the same proposal.
 
-- *Images* are shown at the median of their shorter sides, in multiples of `GRAIN` pixels, and never larger than the machine
-  trains in reasonable time: `LARGEST` pixels.
+- *Images* are shown at the median of their shorter sides, in multiples of `GRAIN` pixels; small ones enlarged by half, as
+  networks made for photos halve them at once; and none larger than the machine trains in reasonable time: `LARGEST`.
 - The *template* (network, noise, optimizer) is the one for images of that size; what it says of GPUs holds where there is one.
 - The *batch* has an eighth of the labels, a power of two from 8 to 64, and `RATIO` unlabeled images for each; it is halved
   while training would take more than half of the memory.
@@ -21,6 +21,7 @@ from .facts import SKEWED, Facts
 from .machine import Machine
 
 GRAIN, SMALLEST = 8, 16
+SMALL, ENLARGED = 48, 1.5
 LARGEST = {"cpu": 64, "gpu": 224}
 RATIO = {"cpu": 3, "gpu": 7}
 ABOVE, LEAST = 0.2, 0.3
@@ -43,13 +44,13 @@ Proposal = dict[str, Proposed]
 
 def image_size(facts: Facts, machine: Machine) -> Proposed:
     """Pixels on a side that the network sees."""
-    side = facts.side
+    side, small = facts.side, facts.side <= SMALL
     most = LARGEST["gpu" if machine.gpu else "cpu"]
-    rounded = max(SMALLEST, GRAIN * round(side / GRAIN))
-    if rounded <= most:
-        return Proposed(rounded, f"the median of the images' shorter sides is {side:,} px")
-    where = "a GPU" if machine.gpu else "a CPU"
-    return Proposed(most, f"the images have {side:,} px (median); {where} takes long for more than {most}")
+    pixels = max(SMALLEST, GRAIN * round(side * (ENLARGED if small else 1) / GRAIN))
+    found = f"the median of the images' shorter sides is {side:,} px"
+    if pixels > most and not small:
+        return Proposed(most, f"{found}; more than {most} take long on a {'GPU' if machine.gpu else 'CPU'}")
+    return Proposed(pixels, f"{found}{', enlarged by half' if small else ''}")
 
 
 def batch(facts: Facts, machine: Machine) -> Proposed:
@@ -97,26 +98,26 @@ def propose(facts: Facts, machine: Machine) -> Proposal:
         "cutout": Proposed(2 * eighth, "half a side of the square that is cut out, at most: a quarter of the image's"),
         "threshold": threshold(facts),
         "balance": balance(facts),
-        **spread(TRIED, ""),
+        **spread(TRIED, "", bool(facts.split("validation").images)),
     }
 
 
-def spread(steps: int, why: str) -> Proposal:
-    """Steps of a generation, and how often it is saved."""
+def spread(steps: int, why: str, validates: bool) -> Proposal:
+    """Steps of a generation, and how often it is saved and measured. `validates`: there are images to choose a step by."""
+    quarter = max(1, steps // 4)
+    chosen = "the step that is best on validation images is kept" if validates else "0: at each generation's end alone"
     return {
         "steps": Proposed(steps, why),
-        "save_every": Proposed(max(1, steps // 4), "steps; a stopped run goes on there"),
+        "save_every": Proposed(quarter, "a stopped run goes on from there"),
+        "evaluate_every": Proposed(quarter if validates else 0, chosen),
     }
 
 
-def steps_for(minutes: float, each: float, fixed: float) -> Proposal:
+def steps_for(minutes: float, each: float, fixed: float, validates: bool) -> Proposal:
     """Steps that fill the minutes. `each`: seconds that a step of all generations takes; `fixed`: labels and measuring."""
     wanted = (60 * minutes - fixed) / each
     number = min(MOST, max(FEWEST, wanted))
     grain = 10 ** max(0, math.floor(math.log10(number)) - 1)
     steps = int(number // grain) * grain  # two digits: the speed is not known better
-    if wanted < FEWEST:
-        why = f"the fewest that teach anything; about {duration(fixed + steps * each)} on this machine, all generations"
-    else:
-        why = f"of each generation; about {duration(fixed + steps * each)} on this machine for all"
-    return spread(steps, why)
+    lasting = f"all generations take about {duration(fixed + steps * each)} here"
+    return spread(steps, lasting if wanted >= FEWEST else f"the fewest that teach anything; {lasting}", validates)

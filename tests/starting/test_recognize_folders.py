@@ -121,7 +121,9 @@ def another(monkeypatch):
     """A second data plugin, which recognizes every folder."""
     own = asking.find
     monkeypatch.setattr(asking, "names", lambda section: ["another", "image_folder"])
-    monkeypatch.setattr(asking, "find", lambda section, use, folder: Sure if use == "another" else own(section, use, folder))
+    monkeypatch.setattr(
+        asking, "find", lambda section, use, folder: Sure if use == "another" else own(section, use, folder)
+    )
     return monkeypatch
 
 
