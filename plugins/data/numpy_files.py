@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,8 @@ from .library import reason
 from .published import Records, present
 
 EXPECTED = "Expected are files that `numpy.save` or `numpy.savez` wrote"
+UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+"What NumPy raises for files that it cannot read."
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class Stored:
         self.key = key if inside else ""
         try:
             self.header = self._member_header() if self._zipped else self._file_header()
-        except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        except UNREADABLE as error:
             raise self.error(f"cannot be read: {reason(error)}") from error
 
     @property
@@ -85,9 +88,8 @@ class Stored:
     def array(self) -> Any:
         """All numbers of it. Raises `DataError` where they cannot be read."""
         try:
-            found = np.load(self.path, allow_pickle=False)
-            return found[self.key] if self._zipped else found
-        except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+            return self._loaded()
+        except UNREADABLE as error:
             raise self.error(f"cannot be read: {reason(error)}") from error
 
     def images(self) -> Callable[[int], Image]:
@@ -100,8 +102,13 @@ class Stored:
 
     def _of_held(self, row: int) -> Image:
         if self.held is None:
-            self.held = self.array()
+            self.held = self._loaded()
         return np.array(self.held[row], np.uint8, order="C")
+
+    def _loaded(self) -> Any:
+        with self.path.open("rb") as file:
+            found = np.load(file, allow_pickle=False)
+            return found[self.key] if self._zipped else found
 
     @property
     def _zipped(self) -> bool:

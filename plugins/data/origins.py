@@ -69,9 +69,9 @@ class Origins:
             return
         truth = self.library.truth[self.extra]
         known, outside = int((truth >= 0).sum()), int((truth == OUTSIDE).sum())
-        folders = f", {known:,} of them in folders of a class's name, which metrics take for their class"
+        named = f", {known:,} of them of a class that is known, to metrics alone"
         others = f", {outside:,} of them of other classes than these"
-        parts = (folders if known else "", others if outside else "")
+        parts = (named if known else "", others if outside else "")
         yield f"{counted(number, 'image')} from {self._name('unlabeled')}{''.join(parts)}"
 
     def _measured(self) -> Iterator[str]:

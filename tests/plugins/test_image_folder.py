@@ -401,8 +401,8 @@ def test_notes_say_where_images_come_from(opened: Open, photos: Path) -> None:
     data = opened(labels_per_class=1, validation=3, unlabeled="extra", test="test")
     assert data.notes == (
         "labeled: 3 images, 1 of each class, drawn by seed from the 12 of `train`",
-        "unlabeled: 6 images from `train`, their classes hidden from training; 7 images from `extra`, 2 of them in folders "
-        "of a class's name, which metrics take for their class",
+        "unlabeled: 6 images from `train`, their classes hidden from training; 7 images from `extra`, 2 of them of a class "
+        "that is known, to metrics alone",
         "validation: 3 images, 1 of each class, set aside from `train` by seed: their labels choose settings and steps, "
         "and train nothing",
         "test: 4 images, none of `cat`, from `test`",
