@@ -66,7 +66,8 @@ class Entries:
     def truth(self, classes: Sequence[str]) -> Rows:
         """The class of each image, (N,): of an unlabeled one, another label than these is `OUTSIDE`.
 
-        Raises `DataError` for an image without a label, or with another one, that is there to train or to measure.
+        Raises `DataError` for an image without a label, or with another one, that is there to train or to measure, and for a
+        class of which no image is labeled, where any is.
         """
         numbers = {name: number for number, name in enumerate(classes)}
         truth = np.full(len(self.ids), UNKNOWN, np.int64)
@@ -75,6 +76,9 @@ class Entries:
             if number < 0 and key != "unlabeled":
                 raise self._strange(row, classes) if label else self._bare(row)
             truth[row] = number
+        labeled = self.rows["labeled"]
+        if len(labeled) and (none := [classes[k] for k in {*range(len(classes))} - {*truth[labeled].tolist()}]):
+            raise self.error(f"no labeled image is of {listed(none)}: there is nothing to learn such a class from")
         return truth
 
     def sources(self, names: Mapping[str, str], lack: str, remarks: tuple[str, ...] = ()) -> Sources:
@@ -98,3 +102,10 @@ class Entries:
         return self.error(
             f"{self.spot(row)}: the image is to {use}, and has no class. Without one, it can be unlabeled"
         )
+
+
+def numbered(label: str, names: Sequence[str]) -> str:
+    """The name of a class that is given as its number, where there are names that are no numbers themselves."""
+    if not names or not label.isdecimal() or any(name.isdecimal() for name in names):
+        return label
+    return names[int(label)] if int(label) < len(names) else f"{label} (they are numbered from 0 to {len(names) - 1})"

@@ -18,7 +18,7 @@ from sslkit.images.tars import Tar, index_tar, read_at
 from sslkit.images.words import counted, listed, printable, shown, tally
 from sslkit.waiting import waiting
 
-from .entries import KEYS, Entries
+from .entries import KEYS, Entries, numbered
 from .library import Library
 from .samples import Sample, samples, tars_of
 from .splits import Splits
@@ -171,13 +171,6 @@ def common(names: list[str]) -> str:
     """What several names begin with."""
     first, last = min(names), max(names)
     return first[: next(i for i in range(len(first)) if first[i] != last[i])].rstrip(NUMBERS)
-
-
-def numbered(label: str, names: list[str]) -> str:
-    """The name of a class that is given as its number, where there are names that are no numbers themselves."""
-    if not names or not label.isdecimal() or any(name.isdecimal() for name in names):
-        return label
-    return names[int(label)] if int(label) < len(names) else f"{label} (they are numbered from 0 to {len(names) - 1})"
 
 
 @dataclass(eq=False)

@@ -134,7 +134,29 @@ def manifest(root: Path) -> Made:
     return Made({"file": root / "images.csv", "root": root}, spoil)
 
 
+def huggingface(root: Path) -> Made:
+    """As `save_to_disk` writes it: labeled images, others, some to test on."""
+    import datasets
+
+    names = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["c", "a", "b"])})
+    sets = datasets.DatasetDict()
+    for number, (split, count) in enumerate({"train": 3 * EACH, "test": 6, "more": 5}.items()):
+        images = [{"bytes": packed(picture(i + 50 * number)), "path": None} for i in range(count)]
+        rows = {"image": images, "label": [None if split == "more" else i % 3 for i in range(count)]}
+        sets[split] = datasets.Dataset.from_dict(rows, features=names)
+    datasets.disable_progress_bars()
+    sets.save_to_disk(root)
+
+    def spoil() -> str:
+        for path in root.glob("train/*.arrow"):
+            path.write_bytes(path.read_bytes()[:400])
+        return str(root)
+
+    return Made({"root": root, "unlabeled": "more", "test": "test"}, spoil)
+
+
 MAKERS: dict[str, Callable[[Path], Made]] = {
-    make.__name__: make for make in (digits, image_folder, cifar, svhn, stl10, imagenet, arrays, shards, manifest)
+    make.__name__: make
+    for make in (digits, image_folder, cifar, svhn, stl10, imagenet, arrays, shards, manifest, huggingface)
 }
 "Name of a data plugin -> what makes a data set for it in an empty folder: with `test`, two classes at least, and `EACH`."
