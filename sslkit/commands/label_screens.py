@@ -26,6 +26,8 @@ WAYS = 20
 "Ways from a class to another in a table."
 WIDEST = 32
 "Columns of a class's name."
+NARROW = 16
+"The same beside an image's name."
 
 
 def ruled(*columns: str, names: int = 1) -> Table:
@@ -143,9 +145,10 @@ def _flows(flows: list[Flow]) -> Table:
 def _samples(console: Console, change: Change, limit: int) -> None:
     known = any(flow.known for flow in change.flows)
     table = ruled("image", "from", "to", "confidence", "kept", *(["is"] if known else []), names=3)
-    table.columns[0].max_width = None
-    table.columns[0].overflow = "fold"
-    table.columns[0].no_wrap = False
+    image, *others = table.columns
+    image.max_width, image.overflow, image.no_wrap = None, "fold", False
+    for column in others:
+        column.max_width, column.overflow = NARROW, "ellipsis"
     for one in change.samples(limit):
         sure = f"{percent(one['confidence_before'], 0)} {percent(one['confidence_after'], 0)}"
         kept = f"{_yes(one['kept_before'])} {_yes(one['kept_after'])}"
@@ -191,7 +194,7 @@ def document_applied(made: Applied) -> dict[str, Any]:
         "corrections": str(made.corrections),
         "recipe": str(made.recipe),
         "images": len(made.made),
-        "newly_labeled": sum(1 for one in made.made if one.label and one.confidence is not None),
+        "labeled_from_the_pool": sum(1 for one in made.made if one.label and one.confidence is not None),
         "confirmed": sum(one.confirms for one in made.made),
         "changed": [{"from": was, "to": label, "images": number} for was, label, number in ways(made.made)],
         "earlier": made.earlier,
@@ -205,7 +208,7 @@ def show_applied(stored: Stored, path: Path, made: Applied) -> None:
     changed = ways(made.made)
     heading(console, stored, printable(str(path)), f"{count(len(made.made))} corrections")
     console.print(Pieces([
-        f"{count(said['newly_labeled'])} newly labeled",
+        f"{count(said['labeled_from_the_pool'])} of the pool are labeled now",
         f"{count(said['confirmed'])} confirmed",
         f"{count(sum(number for _, _, number in changed))} changed",
         f"{count(made.earlier)} of before are kept" if made.earlier else "",

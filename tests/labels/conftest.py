@@ -1,0 +1,78 @@
+"""One small run whose images and classes have the names that break things."""
+
+import os
+import re
+import shutil
+
+import pytest
+import torch
+from click.testing import CliRunner
+from hostile import fill, recipe_text, settle
+
+import sslkit
+from sslkit import cli
+from sslkit.folder import Run
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory):
+    """A folder with `photos`, a recipe and the finished run `runs/photos`, whose labels are `made`; nobody changes it."""
+    home = tmp_path_factory.mktemp("labels")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        torch.set_num_threads(1)
+        fill(home / "photos")
+        (home / "photos.toml").write_text(recipe_text())
+        settle(sslkit.run("photos.toml", device="cpu", out="runs/photos"))
+    return home
+
+
+@pytest.fixture
+def here(world, tmp_path, monkeypatch):
+    """A copy of it, which is the working folder."""
+    shutil.copytree(world / "runs", tmp_path / "runs")
+    (tmp_path / "photos").symlink_to(world / "photos")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+    return tmp_path
+
+
+@pytest.fixture
+def run(here):
+    """The run in the copy."""
+    return Run("runs/photos")
+
+
+@pytest.fixture
+def gone(here):
+    """The same without its data."""
+    for recipe in here.glob("runs/*/recipe.toml"):
+        recipe.write_text(re.sub(r'root = ".*"', f'root = "{here / "nowhere"}"', recipe.read_text()))
+    return here
+
+
+@pytest.fixture
+def labels():
+    """`labels("show", "photos")`: what `sslkit labels` prints, where it succeeds."""
+
+    def call(*args):
+        done = CliRunner().invoke(cli.cli, ["labels", *map(str, args)], prog_name="sslkit")
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    return call
+
+
+@pytest.fixture
+def refused():
+    """`refused("show", "photos")`: what it says when it fails, without a traceback."""
+
+    def call(*args):
+        done = CliRunner().invoke(cli.cli, ["labels", *map(str, args)], prog_name="sslkit")
+        assert done.exit_code == 2, done.output
+        assert done.exception is None or isinstance(done.exception, SystemExit), repr(done.exception)
+        return done.output
+
+    return call
