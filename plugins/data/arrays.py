@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Interval, MinLen
 
-from sslkit import OUTSIDE, UNKNOWN, Data, Image, Progress, hookimpl
+from sslkit import OUTSIDE, UNKNOWN, Data, Image, Progress, Recognized, hookimpl
 from sslkit.errors import DataError, MissingData
 from sslkit.images.decoding import check_size
 from sslkit.images.words import counted, listed, near, shown
@@ -64,6 +64,13 @@ class Arrays(Splits):
     axes: Axes | None = None
     "What an image's axes are, height, width and channels, where the shape alone does not tell."
 
+    @staticmethod
+    def recognize(folder: Path) -> Recognized | None:
+        """Files of the names that are taken where a recipe says none."""
+        if not all(is_there(folder / name, Path.is_file) for name in ("images.npy", "labels.npy")):
+            return None
+        return Recognized(settings={"root": folder}, certainty=0.7, found=("arrays in `images.npy` and `labels.npy`",))
+
     @hookimpl
     def open_data(self, progress: Progress) -> Data:
         """The splits of `progress.seed`; labels are read, and no image."""
@@ -79,7 +86,7 @@ class Arrays(Splits):
             Stack(key, stored.path, self._truth(key, stored), reader(stored, orders[key]))
             for key, stored in images.items()
         ]
-        kept, rows = library(WHERE, stacks, self.decoding)
+        kept, rows = library(WHERE, self.root, stacks, self.decoding)
         classes = self._named(kept.truth)
         remarks = [self._turned(stored) for key, stored in images.items() if orders[key] == "CHW"]
         return self.divided(kept, classes, self._sources(kept, rows, classes, tuple(remarks)), progress)

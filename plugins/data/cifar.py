@@ -97,7 +97,7 @@ class Cifar(Splits):
             raise DataError(f'{WHERE}: labels = "{self.labels}", but {version.name} has fine labels alone')
         classes = names(WHERE, present(WHERE, folder / version.names[self.labels], EXPECTED))
         stacks = [*self._stacks(folder, version, len(classes))]
-        kept, rows = library(WHERE, stacks, self.decoding)
+        kept, rows = library(WHERE, folder, stacks, self.decoding)
         return self.divided(kept, classes, self._sources(kept, rows, version), progress)
 
     def _sources(self, kept: Library, rows: dict[str, Rows], version: Version) -> Sources:
@@ -143,6 +143,8 @@ class Cifar(Splits):
             records = Records(path, len(version.names) + PIXELS)
             split = "test" if file == version.test else "train"
             records.count(WHERE, version.published[split] // (len(version.train) if split == "train" else 1))
-            truth = checked(WHERE, path, records.heads(len(version.names))[:, column].astype(np.int64), 0, classes)
+            truth = checked(
+                WHERE, path, records.heads(WHERE, len(version.names))[:, column].astype(np.int64), 0, classes
+            )
             yield Stack(split, path, truth, partial(version.read, records), first[split])
             first[split] += len(truth)

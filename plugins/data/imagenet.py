@@ -12,7 +12,7 @@ from sslkit import Data, Progress, Recognized, hookimpl
 from sslkit.errors import MissingData
 from sslkit.images.words import counted, listed, near, shown
 
-from .files import files
+from .files import files, stamps
 from .layout import Layout, folders_in, is_there
 from .library import Library
 from .parts import NOTHING, Part, labeled, measured
@@ -73,7 +73,10 @@ class ImageNet(Splits):
         synsets, train = self._train(layout)
         test = self._test(layout, base, synsets) if self.test else NOTHING
         whole, cut = train + test, len(train)
-        kept = Library(WHERE, whole.ids, whole.truth, *files(str(base), whole.ids), self.decoding)
+        at = str(base)
+        kept = Library(
+            WHERE, whole.ids, whole.truth, *files(at, whole.ids), self.decoding, stamp=stamps(at, whole.ids), home=at
+        )  # fmt: skip
         sizes = {"train": len(train), **({"test": len(test)} if self.test else {})}
         sources = Sources(
             np.arange(cut), test=np.arange(cut, len(whole)), names={key: layout.name(key) for key in layout.named},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from sslkit import Image
 from sslkit.errors import DataError, MissingData
+from sslkit.images.remembered import Stamp
 from sslkit.images.words import counted, listed, near, shown
 
 from .layout import ARCHIVES, folders_in, is_there
-from .library import Decoding, Library, Rows
+from .library import Decoding, Library, Rows, reason
 
 Bytes = NDArray[np.uint8]
 CHUNK = 4096
@@ -65,7 +66,7 @@ def lines(where: str, path: Path) -> list[str]:
     try:
         return path.read_text("utf-8-sig").rstrip().split("\n")
     except (OSError, ValueError) as error:
-        said = getattr(error, "strerror", None) or "it is no text in UTF-8"
+        said = reason(error) if isinstance(error, OSError) else "it is no text in UTF-8"
         raise DataError(f"{where}: {shown(str(path))} cannot be read: {said}") from error
 
 
@@ -119,14 +120,18 @@ class Records:
             )
         return found
 
-    def heads(self, length: int) -> Bytes:
-        """The first bytes of each record, (N, length)."""
-        found = [np.zeros((0, length), np.uint8)]
+    def heads(self, where: str, length: int) -> Bytes:
+        """The first bytes of each record, (N, length). Raises `DataError` where the file cannot be read."""
+        try:
+            return np.concatenate([np.zeros((0, length), np.uint8), *self._heads(length)])
+        except (OSError, ValueError) as error:
+            raise DataError(f"{where}: {shown(str(self.path))} cannot be read: {reason(error)}") from error
+
+    def _heads(self, length: int) -> Iterator[Bytes]:
         with self.path.open("rb") as file:
             file.seek(self.start)
             while len(some := np.fromfile(file, np.uint8, CHUNK * self.size)):
-                found.append(some.reshape(-1, self.size)[:, :length].copy())
-        return np.concatenate(found)
+                yield some.reshape(-1, self.size)[:, :length].copy()
 
 
 # Libraries of them ----------------------------------------------------------------------------------------------------
@@ -151,8 +156,8 @@ class Stack:
         return [f"{self.name}/{self.first + row:05}" for row in range(len(self))]
 
 
-def library(where: str, stacks: Sequence[Stack], decoding: Decoding) -> tuple[Library, dict[str, Rows]]:
-    """All images of the stacks, and which rows have which name."""
+def library(where: str, home: Path, stacks: Sequence[Stack], decoding: Decoding) -> tuple[Library, dict[str, Rows]]:
+    """All images of the stacks, and which rows have which name. What is found of them is remembered in the folder `home`."""
     ends = np.cumsum([0, *map(len, stacks)]).tolist()
     ids = [one for stack in stacks for one in stack.ids]
 
@@ -167,11 +172,19 @@ def library(where: str, stacks: Sequence[Stack], decoding: Decoding) -> tuple[Li
     def place(row: int) -> str:
         return f"{shown(ids[row])} of {shown(str(stack_of(row)[0].path))}"
 
+    def stamp(row: int) -> Stamp | None:
+        """Of its whole file: where this was changed, any image of it may have been."""
+        try:
+            found = stack_of(row)[0].path.stat()
+        except OSError:
+            return None
+        return Stamp(found.st_size, found.st_mtime_ns, row)
+
     truth = np.concatenate([stack.truth for stack in stacks]).astype(np.int64)
     rows: dict[str, Rows] = {stack.name: np.zeros(0, np.int64) for stack in stacks}
     for stack, begin in zip(stacks, ends, strict=False):
         rows[stack.name] = np.concatenate([rows[stack.name], np.arange(begin, begin + len(stack))])
-    return Library(where, ids, truth, fetch, place, decoding), rows
+    return Library(where, ids, truth, fetch, place, decoding, stamp=stamp, home=str(home)), rows
 
 
 def checked(where: str, path: Path, truth: Rows, low: int, high: int) -> Rows:

@@ -69,7 +69,7 @@ class Stl10(Splits):
         """The splits of `progress.seed`; labels are read, and no image."""
         folder = unpacked(WHERE, self.root, [FOLDER], OWN, EXPECTED, 10)
         classes = names(WHERE, present(WHERE, folder / "class_names.txt", EXPECTED))
-        kept, rows = library(WHERE, [*self._stacks(folder, len(classes))], self.decoding)
+        kept, rows = library(WHERE, folder, [*self._stacks(folder, len(classes))], self.decoding)
         pool = rows.get("unlabeled", NONE)
         remarks = fewer("STL-10", {name: len(some) for name, some in rows.items()}, PUBLISHED)
         train = rows["train"]
@@ -98,7 +98,7 @@ class Stl10(Splits):
     def _beside(self, images: Path, count: int, classes: int) -> Rows:
         """Class numbers from 0 of the images in a file (N,); the labels beside it count from 1."""
         path = present(WHERE, images.with_name(images.name.replace("_X", "_y")), EXPECTED, classes)
-        labels = np.fromfile(path, np.uint8).astype(np.int64)
+        labels = Records(path, 1).heads(WHERE, 1)[:, 0].astype(np.int64)
         if len(labels) != count:
             raise DataError(
                 f"{WHERE}: {shown(str(path))} has {counted(len(labels), 'byte')}, one for each label, and "

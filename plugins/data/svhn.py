@@ -85,7 +85,7 @@ class Svhn(Splits):
     def open_data(self, progress: Progress) -> Data:
         """The splits of `progress.seed`; labels are read, and no image."""
         folder = unpacked(WHERE, self.root, ["SVHN", "svhn"], list(FILES.values()), EXPECTED, len(DIGITS))
-        kept, rows = library(WHERE, [*self._stacks(folder)], self.decoding)
+        kept, rows = library(WHERE, folder, [*self._stacks(folder)], self.decoding)
         train, extra = rows["train"], rows.get("extra", NONE)
         called = {"labeled": "SVHN's training images", "test": "SVHN's test images"}
         if self.extra == "labeled":

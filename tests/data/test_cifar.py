@@ -99,6 +99,15 @@ def test_a_file_that_is_cut_off_later_ends_no_process(root: Path) -> None:
         images.read(np.array([1]))
 
 
+def test_a_file_that_may_not_be_read(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(path: Path, mode: str) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", forbidden)
+    monkeypatch.setattr(Path, "read_text", lambda path, encoding: "\n".join(published.CIFAR10))
+    assert refused(root) == f"[data] cifar: `{root / 'data_batch_1.bin'}` cannot be read: Permission denied"
+
+
 def test_a_label_that_no_class_has(root: Path) -> None:
     (root / "test_batch.bin").write_bytes(bytes([10]) + bytes(3072))
     assert "test_batch.bin`: label 10 of image 0, counted from 0; labels from 0 to 9 were expected" in refused(root)

@@ -98,6 +98,11 @@ def test_a_file_that_is_missing(root: Path, name: str) -> None:
     assert f"there is no file `{root / name}`" in refused(root, MissingData)
 
 
+def test_labels_that_are_empty(root: Path) -> None:
+    os.truncate(root / "test_y.bin", 0)
+    assert "test_y.bin` has 0 bytes" in refused(root)
+
+
 def test_the_folder_that_the_archive_makes_is_found(root: Path) -> None:
     assert opened(root.parent).labeled.ids == opened(root).labeled.ids
 

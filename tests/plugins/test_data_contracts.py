@@ -233,6 +233,17 @@ def test_a_broken_sample_is_reported(name: str, tmp_path: Path) -> None:
         assert "cannot be read: " in messages[-1]
 
 
+@pytest.mark.parametrize("name", SPOILED)
+def test_images_are_looked_at_and_sound_ones_stay(name: str, tmp_path: Path) -> None:
+    made = MAKERS[name](tmp_path / "data")
+    whole = opened(name, made, leave_out=["unreadable", "duplicates"])
+    assert fingerprint(whole) == fingerprint(opened(name, made)) and not whole.left_out
+    looks = whole.labeled.inspect(np.arange(len(whole.labeled)))  # type: ignore[misc]
+    images = whole.labeled.read(np.arange(len(whole.labeled)))
+    assert [(look.height, look.width) for look in looks] == [image.shape[:2] for image in images]
+    assert len({look.digest for look in looks}) == len(looks) and not any(look.problem for look in looks)
+
+
 # Splits ---------------------------------------------------------------------------------------------------------------
 
 
