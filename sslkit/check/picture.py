@@ -28,9 +28,15 @@ POINTS, FINE, CLOSE = 24, 40, 1000
 
 
 def picture(
-    recipe: Recipe, found: Sequence[GenerationProbe], facts: Facts, data: Data | None, baseline: Seconds | None = None
+    recipe: Recipe,
+    found: Sequence[GenerationProbe],
+    facts: Facts,
+    data: Data | None,
+    baseline: Seconds | None = None,
+    images: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Everything that a recipe composes, generation by generation. `baseline`: what its steps take, where it has one.
+    """Everything that a recipe composes, generation by generation. `baseline`: what its steps take, where it has one;
+    `images`: what is known of the splits' images.
 
     Numbers are bytes and seconds; None stands for what is not known.
     """
@@ -43,7 +49,7 @@ def picture(
     memory = [part["memory"]["total"] for part in generations if part["memory"]]
     return {
         "recipe": recipe.name,
-        "data": of_data(recipe, each[0], facts, data),
+        "data": {**of_data(recipe, each[0], facts, data), **(images or {})},
         "steps": steps,
         "baseline_steps": steps if recipe.settings.baseline else 0,
         "seconds": sum(lengths) + (steps * baseline.step if baseline else 0) if lengths else None,

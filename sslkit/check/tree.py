@@ -11,6 +11,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from ..tables import Flow
+from .images import split_rows, title_pieces
 from .rows import BARS, Line, generation_pieces, head_pieces, lines_of, title_of
 
 COLUMN = 10
@@ -47,6 +48,10 @@ def draw(picture: dict[str, Any]) -> Tree:
     """A picture as a tree. Generations that are alike share a branch; of others, only rows that differ are repeated."""
     head = picture["recipe"]
     tree = Tree(Row(head, *head_pieces(picture), style="bold", column=min(len(head) + 3, 30)))
+    if "splits" in picture["data"]:
+        images = tree.add(Row("data", *title_pieces(picture["data"]), style="bold cyan", column=len("generation 0   ")))
+        for name, pieces in split_rows(picture["data"]):
+            images.add(Row(name, *pieces, column=len("validation ")))
     before: dict[str, list[Line]] = {}
     for _, group in groupby(picture["generations"], alike):
         same = list(group)

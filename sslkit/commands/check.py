@@ -16,15 +16,20 @@ from .options import Recipes, device_option, overrides, seed_option, set_option
 @seed_option
 @device_option
 @click.option("--json", "as_json", is_flag=True, help="Print the composition and what was found as JSON.")
-def check(recipe: str, settings: tuple[str, ...], seed: int | None, device: str | None, as_json: bool) -> None:
+@click.option("--no-scan", is_flag=True, help="Do not look at every image, which takes its time where there are many.")
+def check(
+    recipe: str, settings: tuple[str, ...], seed: int | None, device: str | None, as_json: bool, no_scan: bool
+) -> None:
     """Validate RECIPE, draw what it composes, and try every loss for a few steps.
 
-    RECIPE is a file or the name of a shipped recipe. The tree shows each generation: its model, schedules as curves from
+    RECIPE is a file or the name of a shipped recipe. Every image is looked at: of each split the tree shows classes,
+    sizes, formats, copies, and what cannot be read. It shows each generation: its model, schedules as curves from
     its first step to its last, streams and views with the noise on each, who makes labels and what becomes of them, the
     passes, the losses, and what it takes: memory, disk, time. Each loss is looked at before its schedule and with
     filters opened: it must not be zero, must give the student a gradient, and must move its weights. What can be run
     but looks unintended is a warning. Where the data is not there, the recipe is composed without it. Nothing is
-    written. Exit code 2: the recipe cannot be run, or a loss teaches nothing.
+    written but what was found of the images, for the next time. Exit code 2: the recipe cannot be run, or a loss
+    teaches nothing.
     """
     from ..environment import choose_device
     from ..network import require_timm
@@ -38,8 +43,16 @@ def check(recipe: str, settings: tuple[str, ...], seed: int | None, device: str 
     from ..errors import RecipeError
     from ..recipe.message import counted
 
-    with Console(stderr=True).status(f"composing {loaded.name}") as status:  # drawn on a terminal only
-        result = examine(loaded, choose_device(device), status.update)
+    status = Console(stderr=True).status("")  # drawn on a terminal only, and when the bar of looking at images is gone
+
+    def say(what: str) -> None:
+        status.update(what)
+        status.start()
+
+    try:
+        result = examine(loaded, choose_device(device), say, look=not no_scan)
+    finally:
+        status.stop()
     if as_json:
         import json
 

@@ -23,14 +23,19 @@ class Shared:
 def shared(data: Data, looks: Mapping[str, Sequence[Look]]) -> list[Shared]:
     """What training and validation have in common with what measures, by the looks at every split's images."""
     found = []
-    for other in MEASURING:
-        there = {look.digest for look in looks.get(other, ()) if not look.problem}
+    for other in [name for name in MEASURING if name in looks]:
+        there = {look.digest for look in looks[other] if not look.problem}
         for split, own in looks.items():
-            if split == other or split == "test" or data.splits[split].ids == data.splits[other].ids:
-                continue  # validation and test may be meant to be the same, which is said elsewhere
+            if split in (other, "test") or (split == "validation" and same(data)):
+                continue
             ids = [sample for sample, look in zip(data.splits[split].ids, own, strict=True) if look.digest in there]
             found += [Shared(split=split, other=other, ids=tuple(ids))] if ids else []
     return found
+
+
+def same(data: Data) -> bool:
+    """Whether validation and test are meant to be the same images, which is said elsewhere."""
+    return data.validation is not None and data.test is not None and list(data.validation.ids) == list(data.test.ids)
 
 
 def repeated(looks: Sequence[Look]) -> int:
