@@ -77,7 +77,7 @@ class Entries:
                 raise self._strange(row, classes) if label else self._bare(row)
             truth[row] = number
         labeled = self.rows["labeled"]
-        if len(labeled) and (none := [classes[k] for k in {*range(len(classes))} - {*truth[labeled].tolist()}]):
+        if len(labeled) and (none := [classes[k] for k in sorted({*range(len(classes))} - {*truth[labeled].tolist()})]):
             raise self.error(f"no labeled image is of {listed(none)}: there is nothing to learn such a class from")
         return truth
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -141,14 +142,19 @@ class Shards(Splits):
             raise DataError(f"class_names: {shown(str(self.class_names))} cannot be read: {error}") from error
         return [printable(line.strip()) for line in lines if line.strip()]
 
-    def text_of(self, tar: Tar, sample: Sample) -> str:
-        """A sample's class as its tar says it; empty where it does not."""
+    def texts_of(self, tar: Tar, found: list[Sample]) -> Iterator[str]:
+        """The class of each sample as its tar says it; empty where it does not."""
         if self.label == FOLDER:
-            return printable(sample.key.rpartition("/")[0].rpartition("/")[2])
-        if self.label not in sample.files:
-            return ""
+            yield from (printable(sample.key.rpartition("/")[0].rpartition("/")[2]) for sample in found)
+            return
+        read = tar.read_each(sample.files[self.label] for sample in found if self.label in sample.files)
+        for sample in found:
+            yield self._text(tar, sample, next(read)) if self.label in sample.files else ""
+
+    def _text(self, tar: Tar, sample: Sample, data: bytes) -> str:
+        """A class as its file says it."""
         try:
-            text = tar.read(sample.files[self.label]).decode("utf-8-sig")
+            text = data.decode("utf-8-sig")
             value = json.loads(text).get(self.label_key, "") if self.label_key else text
         except (ValueError, AttributeError, RecursionError) as error:
             what = "JSON with keys" if self.label_key else "text"
@@ -193,12 +199,13 @@ class Found:
         with waiting("indexing tars (MiB)", total) as done:
             for key, name in paths:
                 tar = index_tar(plugin.root / name, done)
-                for sample in samples(tar, found.skipped):
+                here = samples(tar, found.skipped)
+                for sample in here:
                     number = sample.image(tar, plugin.image)
                     lies.append((len(found.tars), int(tar.offsets[number]), int(tar.sizes[number])))
                     found.ids.append(f"{name}/{sample.key}")
-                    found.labels.append(plugin.text_of(tar, sample))
                     found.splits.append(key)
+                found.labels += plugin.texts_of(tar, here)
                 found.tars.append(tar)
                 tar.names.clear()
         found.lies = np.array(lies, np.int64).reshape(-1, 3)

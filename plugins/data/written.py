@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from sslkit.errors import DataError, MissingData
-from sslkit.images.words import counted, listed, near, shown
+from sslkit.images.words import counted, listed, near, printable, shown
+from sslkit.waiting import waiting
 
 PARQUET = b"PAR1"
 "How Parquet files begin, whatever they are called."
 MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 "Marks of other encodings."
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+PACE = 10_000
 INSTALL = "reading Parquet needs pyarrow, which is not installed: pip install 'sslkit[parquet]'"
 
 
@@ -90,7 +92,7 @@ def of_csv(name: str, data: bytes, columns: Mapping[str, tuple[str, bool]], sepa
     at = wanted(name, there, columns, other_separator(there, separator))
     found: dict[str, list[str]] = {key: [] for key in columns}
     numbers = list[int]()
-    for number, record in records:
+    for number, record in paced(records, name, data.count(b"\n")):
         if len(record) != len(there):
             raise DataError(
                 f"row {number:,} of {shown(name)} has {counted(len(record), 'field')}, and its header {len(there)}; a "
@@ -100,6 +102,15 @@ def of_csv(name: str, data: bytes, columns: Mapping[str, tuple[str, bool]], sepa
         for key, texts in found.items():
             texts.append(record[at[key]] if key in at else "")
     return Written(name, found, numbers)
+
+
+def paced(records: Iterator[tuple[int, list[str]]], name: str, total: int) -> Iterator[tuple[int, list[str]]]:
+    """The rows, under a bar that is told of some thousands at once, as telling takes longer than reading."""
+    with waiting(f"reading {printable(name)} (rows)", total) as done:
+        for number, record in records:
+            yield number, record
+            if number % PACE == 0:
+                done(PACE)
 
 
 def text_of(name: str, data: bytes) -> str:

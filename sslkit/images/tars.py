@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import tarfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -15,6 +16,7 @@ import numpy as np
 from ..dataset import Rows
 from ..errors import DataError
 from ..waiting import waiting
+from .tar_memory import Index, recalled, remember
 from .words import printable, shown
 
 PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip"}
@@ -44,6 +46,12 @@ class Tar:
         """A file's bytes. Raises `OSError`, or `ValueError` where the tar has changed since its index was made."""
         return read_at(self.path, int(self.offsets[number]), int(self.sizes[number]), self.stamp)
 
+    def read_each(self, numbers: Iterable[int]) -> Iterator[bytes]:
+        """Several files' bytes one after another, for which the tar is opened once. Raises as `read` does."""
+        with at_hand(self.path, self.stamp) as descriptor:
+            for number in numbers:
+                yield piece(self.path, descriptor, int(self.offsets[number]), int(self.sizes[number]))
+
     def place(self, number: int) -> str:
         """How messages name a file."""
         return f"{shown(self.names[number])} in {shown(self.path)}"
@@ -51,16 +59,28 @@ class Tar:
 
 def read_at(path: str, offset: int, size: int, stamp: tuple[int, int]) -> bytes:
     """Bytes of a tar. Raises `OSError`, or `ValueError` where the tar is no longer the one that was indexed."""
+    with at_hand(path, stamp) as descriptor:
+        return piece(path, descriptor, offset, size)
+
+
+@contextmanager
+def at_hand(path: str, stamp: tuple[int, int]) -> Iterator[int]:
+    """A descriptor of a tar. Raises `OSError`, or `ValueError` where the tar is no longer the one that was indexed."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         if stamp_of(os.fstat(descriptor)) != stamp:
             raise ValueError(f"the tar {shown(path)} was changed after its index was made")
-        parts, left = [], size
-        while left and (part := os.pread(descriptor, left, offset + size - left)):  # at most 2 GiB come at once
-            parts.append(part)
-            left -= len(part)
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+def piece(path: str, descriptor: int, offset: int, size: int) -> bytes:
+    """Bytes of an open tar. Raises `OSError`, or `ValueError` where it ends within them."""
+    parts, left = list[bytes](), size
+    while left and (part := os.pread(descriptor, left, offset + size - left)):  # at most 2 GiB come at once
+        parts.append(part)
+        left -= len(part)
     if left:
         raise ValueError(f"the tar {shown(path)} ends within it")
     return parts[0] if len(parts) == 1 else b"".join(parts)
@@ -72,7 +92,7 @@ def stamp_of(status: os.stat_result) -> tuple[int, int]:
 
 
 def index_tar(path: str | Path, done: Callable[[int], None] | None = None) -> Tar:
-    """Which files a tar has, in its order, under a bar; their content is not read.
+    """Which files a tar has, in its order, under a bar; their content is not read. It is remembered of large ones.
 
     `done`: the caller's own bar, told how many MiB more were walked. Links, devices and folders are no files, and all but folders are counted. Raises `DataError` for what is no tar, is
     compressed, was cut off or damaged, or has a member whose name leads out of any folder it would be unpacked in.
@@ -80,20 +100,26 @@ def index_tar(path: str | Path, done: Callable[[int], None] | None = None) -> Ta
     path = str(path)
     try:
         with Path(path).open("rb") as file:
-            if done:
-                return indexed(path, file, done)
-            with waiting(f"indexing {printable(Path(path).name)} (MiB)", os.fstat(file.fileno()).st_size >> 20) as told:
-                return indexed(path, file, told)
+            stamp = stamp_of(os.fstat(file.fileno()))
+            if known := recalled(path, stamp):
+                return Tar(path, *known[:3], stamp, known.skipped)
+            with (
+                nullcontext(done)
+                if done
+                else waiting(f"indexing {printable(Path(path).name)} (MiB)", stamp[0] >> 20) as told
+            ):
+                found = indexed(path, file, stamp[0], told)
     except OSError as error:
         raise DataError(f"the tar {shown(path)} cannot be read: {error.strerror or error}") from error
+    remember(path, stamp, found)
+    return Tar(path, *found[:3], stamp, found.skipped)
 
 
-def indexed(path: str, file: IO[bytes], done: Callable[[int], None]) -> Tar:
-    """The index of an open tar. Raises as `index_tar` does."""
-    stamp = stamp_of(os.fstat(file.fileno()))
+def indexed(path: str, file: IO[bytes], size: int, done: Callable[[int], None]) -> Index:
+    """The index of an open tar of `size` bytes. Raises as `index_tar` does."""
     refuse_packed(path, file)
     names, spans, skipped = list[str](), list[tuple[int, int]](), Counter[str]()
-    for member in members(path, file, stamp[0], done):
+    for member in members(path, file, size, done):
         name = checked(path, member)
         if member.isreg():
             names.append(name)
@@ -101,7 +127,7 @@ def indexed(path: str, file: IO[bytes], done: Callable[[int], None]) -> Tar:
         elif not member.isdir():
             skipped["links" if member.issym() or member.islnk() else "devices and the like"] += 1
     bytes_of = np.array(spans, np.int64).reshape(-1, 2)
-    return Tar(path, names, bytes_of[:, 0].copy(), bytes_of[:, 1].copy(), stamp, skipped)
+    return Index(names, bytes_of[:, 0].copy(), bytes_of[:, 1].copy(), skipped)
 
 
 def refuse_packed(path: str, file: IO[bytes]) -> None:
@@ -128,7 +154,8 @@ def members(path: str, file: IO[bytes], size: int, done: Callable[[int], None]) 
                     raise tarfile.ReadError("a member of no size")
                 if member.offset_data + member.size > size:
                     raise cut_off(path, f"within {shown(member.name)}")
-                done((tar.offset >> 20) - (at >> 20))
+                if more := (tar.offset >> 20) - (at >> 20):
+                    done(more)
                 last, at = member.name, tar.offset
                 yield member
     except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:

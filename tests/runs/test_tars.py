@@ -5,11 +5,14 @@ import io
 import multiprocessing
 import os
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sslkit.errors import DataError
+from sslkit.images import tar_memory, tars
 from sslkit.images.tars import Tar, index_tar
 
 FILES = {"a/0.jpg": b"first", "a/0.cls": b"3", "b/long" + "g" * 200 + ".jpg": b"x" * 1500, "ü\n.png": b"", "z": b"end"}
@@ -154,3 +157,66 @@ def test_nothing_stays_open(path: Path) -> None:
     before = sorted(OPEN.iterdir())
     tar = index_tar(path)
     assert read_all(tar) == list(FILES.values()) and sorted(OPEN.iterdir()) == before
+
+
+# What is remembered ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def remembering(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Small tars are remembered, too; the list says which were walked through. The tar is older than a moment."""
+    walked = list[str]()
+    walk = tars.members
+
+    def noted(where: str, *others: Any) -> Iterator[tarfile.TarInfo]:
+        walked.append(where)
+        return walk(where, *others)
+
+    monkeypatch.setattr(tar_memory, "LARGE", 1)
+    monkeypatch.setattr(tars, "members", noted)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    os.utime(path, ns=(10**9, 10**9))
+    return walked
+
+
+def alike(one: Tar, other: Tar) -> bool:
+    parts = ("path", "names", "stamp", "skipped")
+    return read_all(one) == read_all(other) and all(getattr(one, part) == getattr(other, part) for part in parts)
+
+
+def test_a_large_tar_is_walked_through_once(path: Path, remembering: list[str]) -> None:
+    strange = {os.fsdecode(b"caf\xe9.png"): b"1", "\n.png": b"2"}
+    write(path, FILES | strange, tarfile.GNU_FORMAT, member("link", 0, tarfile.SYMTYPE, "z"))
+    os.utime(path, ns=(10**9, 10**9))
+    first = index_tar(path)
+    assert alike(first, index_tar(path)) and remembering == [str(path)]
+    (kept,) = path.parent.glob(".sslkit/*")
+    kept.write_bytes(kept.read_bytes()[:-40])
+    assert alike(first, index_tar(path)) and len(remembering) == 2  # damaged: as if it was not there
+    kept.write_bytes(b"hello")
+    assert alike(first, index_tar(path)) and len(remembering) == 3
+    assert alike(first, index_tar(path)) and len(remembering) == 3
+
+
+def test_what_changed_is_walked_through_again(path: Path, remembering: list[str]) -> None:
+    index_tar(path)
+    write(path, {"other": b"1"})
+    assert index_tar(path).names == ["other"] == index_tar(path).names
+    assert len(remembering) == 3  # a change of just now is not remembered: another may follow within the clock's tick
+
+
+def test_where_nothing_can_be_written_the_users_cache_is_taken(
+    path: Path, remembering: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / ".sslkit").write_text("in the way")
+    assert alike(index_tar(path), index_tar(path)) and len(remembering) == 1
+    assert len([*(tmp_path / "cache").rglob("*.npz")]) == 1
+    (tmp_path / "cache").rename(tmp_path / "moved")
+    (tmp_path / "cache").write_text("in the way")
+    assert alike(index_tar(path), index_tar(path)) and len(remembering) == 3
+
+
+def test_small_tars_leave_nothing_behind(path: Path) -> None:
+    os.utime(path, ns=(10**9, 10**9))
+    index_tar(path)
+    assert [*path.parent.iterdir()] == [path]
