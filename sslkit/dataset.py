@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -76,6 +77,18 @@ class Data:
         """The splits that are there, by name."""
         names = ("labeled", "unlabeled", "validation", "test")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+    @cached_property
+    def hidden_truth(self) -> Rows:
+        """(N,) what pseudo-labels of the unlabeled images are judged by: `UNKNOWN` for those that are labeled, too.
+
+        Of these a teacher was taught the label: that it says it again shows nothing.
+        """
+        if self.unlabeled is None:
+            return np.zeros(0, np.int64)
+        taught = set(self.labeled.ids)
+        mask = np.fromiter((sample in taught for sample in self.unlabeled.ids), bool, len(self.unlabeled))
+        return np.where(mask, UNKNOWN, self.unlabeled.truth)
 
 
 @dataclass(eq=False)

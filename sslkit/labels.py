@@ -73,7 +73,7 @@ def keep_samples(session: Session, images: Images) -> None:
     """Write down, once, what the labels are the labels of; for a run that was begun before there was this, now."""
     folder = session.run.folder / "samples"
     if not folder.exists():
-        patiently(lambda: save_samples(folder, images))
+        patiently(lambda: save_samples(folder, replace(images, truth=session.data.hidden_truth)))
 
 
 def label_pool(state: State, session: Session) -> Targets:
@@ -105,7 +105,7 @@ def label_pool(state: State, session: Session) -> Targets:
 def labels_report(stored: Targets, data: Data) -> dict[str, Any]:
     """What is said of a pool's labels; of images that are known to be of none of the classes, how many are kept."""
     assert data.unlabeled is not None
-    kept, truth = stored.kept, torch.as_tensor(data.unlabeled.truth)
+    kept, truth = stored.kept, torch.as_tensor(data.hidden_truth)
     judged, outside = kept & (truth >= 0), truth == OUTSIDE
     per_class = torch.bincount(stored.label[kept], minlength=len(data.classes))
     return {

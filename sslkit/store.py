@@ -178,7 +178,7 @@ class Samples:
     one behind another, in UTF-8 (bytes of file names that are none as they are), and where each ends.
     """
 
-    truth: Tensor  # (N,) class numbers as far as metrics know them, or `UNKNOWN`, `OUTSIDE` of `sslkit.dataset`
+    truth: Tensor  # (N,) what labels are judged by: `Data.hidden_truth`
     ends: Tensor
     blob: Tensor
 

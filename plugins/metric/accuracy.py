@@ -28,8 +28,8 @@ class Accuracy:
     """Share of right answers: `test_accuracy` and `validation_accuracy`, where truth is known.
 
     With stored pseudo-labels also `kept_share`, the share of the pool that passed every filter, and
-    `pseudo_label_accuracy` over those images, each counted once however many copies of it are drawn. What cannot be
-    measured (no split, no known truth, nothing kept) is left out.
+    `pseudo_label_accuracy` over those images, each counted once however many copies of it are drawn, and none that is
+    labeled, too: its label was taught. What cannot be measured (no split, no known truth, nothing kept) is left out.
     """
 
     @hookimpl
@@ -41,5 +41,5 @@ class Accuracy:
             if images is not None and images.known:
                 numbers[f"{name}_accuracy"] = accuracy(model(images).argmax(1), torch.as_tensor(images.truth))
         if stored is not None and data.unlabeled is not None:
-            numbers |= pseudo_label_numbers(stored, torch.as_tensor(data.unlabeled.truth))
+            numbers |= pseudo_label_numbers(stored, torch.as_tensor(data.hidden_truth))
         return {name: number for name, number in numbers.items() if number is not None}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -175,7 +175,7 @@ def pool_of(run: Run) -> Images:
     data = open_data(recipe_of(run)[0])
     if data.unlabeled is None:
         raise RunError(f"the data of {shown_run(run)} has no unlabeled images any more")
-    return data.unlabeled
+    return replace(data.unlabeled, truth=data.hidden_truth)
 
 
 def _of_data(run: Run) -> Samples:

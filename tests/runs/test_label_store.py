@@ -312,10 +312,21 @@ def test_images_of_no_class_are_counted_and_not_judged():
     stored = pool(rows=5, classes=3)
     stored.probs = torch.eye(3)[[0, 1, 0, 2, 1]]
     stored.weight = torch.tensor([1.0, 1, 1, 1, 0])
-    data = Data(("a", "b", "c"), images(), unlabeled=images(truth=(0, 2, OUTSIDE, UNKNOWN, OUTSIDE)))
+    data = Data(("a", "b", "c"), images("xy", (0, 1)), unlabeled=images(truth=(0, 2, OUTSIDE, UNKNOWN, OUTSIDE)))
     said = labels_report(stored, data)
     assert (said["outside"], said["outside_kept_share"]) == (2, 0.5)
     assert said["pseudo_label_accuracy"] == 0.5 and said["kept_share"] == 0.8
+
+
+def test_images_that_are_labeled_too_do_not_judge_pseudo_labels():
+    """A teacher was taught their labels."""
+    stored = pool(rows=5, classes=3)
+    stored.probs, stored.weight = torch.eye(3)[[0, 1, 2, 2, 1]], torch.ones(5)
+    data = Data(("a", "b", "c"), images(IDS[:2], (0, 1)), unlabeled=images(truth=(0, 1, 0, UNKNOWN, 1)))
+    assert data.hidden_truth.tolist() == [UNKNOWN, UNKNOWN, 0, UNKNOWN, 1]
+    assert labels_report(stored, data)["pseudo_label_accuracy"] == 0.5
+    data = Data(("a", "b", "c"), images(), unlabeled=images())
+    assert labels_report(stored, data)["pseudo_label_accuracy"] is None
     data.unlabeled = images()
     data.unlabeled.truth[:] = 0
     said = labels_report(stored, data)
