@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..artifacts import committed_file
 from ..errors import RunError
@@ -35,14 +36,16 @@ def write_csv(path: Path, parts: Parts, stored: Stored) -> None:
         for number, columns in enumerate(parts):
             if not number:
                 writer.writerow([guarded(name) for name in [*columns, *source]])
-            texts = [list(map(_cell, numbers(values))) for values in columns.values()]
+            texts = [_cells(values) for values in columns.values()]
             writer.writerows((*row, *source.values()) for row in zip(*texts, strict=True))
 
 
-def _cell(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return "" if value is None else guarded(value) if isinstance(value, str) else repr(value)
+def _cells(values: Any) -> list[str]:
+    if isinstance(values, np.ndarray):
+        return shortest(values)
+    return [
+        "" if one is None else guarded(one) if isinstance(one, str) else "true" if one else "false" for one in values
+    ]
 
 
 def write_json(path: Path, parts: Parts, stored: Stored) -> None:
@@ -59,10 +62,14 @@ def write_json(path: Path, parts: Parts, stored: Stored) -> None:
 
 
 def numbers(values: Any) -> list[Any]:
+    """What JSON takes."""
+    return list(map(float, shortest(values))) if isinstance(values, np.ndarray) else list(values)
+
+
+def shortest(values: NDArray[np.float32]) -> list[str]:
     """Numbers as short as they can be said: 0.3 of single precision is not 0.30000001192092896."""
-    if not isinstance(values, np.ndarray):
-        return list(values)
-    return list(map(float, values.astype(str).tolist()))
+    made: list[str] = values.astype(str).tolist()
+    return made
 
 
 def write_parquet(path: Path, parts: Parts, stored: Stored) -> None:
