@@ -82,8 +82,9 @@ class Arrays(Splits):
             )
         images = {key: Stored(WHERE, self.root, name) for key, name in {"train": self.images, **self._others()}.items()}
         orders = {key: self._order(stored) for key, stored in images.items()}
+        most = len(self.classes) or images["train"].header.shape[0]  # each class needs an image to learn from
         stacks = [
-            Stack(key, stored.path, self._truth(key, stored), reader(stored, orders[key]))
+            Stack(key, stored.path, self._truth(key, stored, most), reader(stored, orders[key]))
             for key, stored in images.items()
         ]
         kept, rows = library(WHERE, self.root, stacks, self.decoding)
@@ -121,8 +122,8 @@ class Arrays(Splits):
         said = {"unlabeled": self.unlabeled, "validation": self.validation, "test": self.test}
         return {key: name for key, name in said.items() if isinstance(name, str)}
 
-    def _truth(self, split: str, images: Stored) -> Rows:
-        """The labels (N,) of an array of images. Raises `DataError` where it has none, or others than there may be."""
+    def _truth(self, split: str, images: Stored, most: int) -> Rows:
+        """The labels (N,) of an array of images. Raises `DataError` where it has none, or not of `most` classes."""
         name = self.labels if split == "train" else getattr(self, f"{split}_labels")
         if name is None:
             if split != "unlabeled":
@@ -137,11 +138,10 @@ class Arrays(Splits):
             )
         truth: Rows = stored.array().astype(np.int64).reshape(-1)
         low = {"train": UNKNOWN, "unlabeled": OUTSIDE}.get(split, 0)
-        high = len(self.classes) or int(np.iinfo(np.int32).max)
-        if len(wrong := np.flatnonzero((truth < low) | (truth >= high))):
-            accepted = f"{low} to {high - 1}" if self.classes else f"{low} and above"
+        if len(wrong := np.flatnonzero((truth < low) | (truth >= most))):
+            why = "" if self.classes else ", as there can be no more classes than images to train on"
             raise stored.error(
-                f"has label {truth[wrong[0]]} for image {wrong[0]:,}, counted from 0; accepted are {accepted}"
+                f"has label {truth[wrong[0]]} for image {wrong[0]:,}, counted from 0; accepted are {low} to {most - 1:,}{why}"
             )
         return truth
 
@@ -149,7 +149,13 @@ class Arrays(Splits):
         """The classes; by their numbers where they have no names."""
         if len(set(self.classes)) < len(self.classes):
             raise DataError(f"{WHERE}: classes: {listed(self.classes)}: each name once, please")
-        return tuple(self.classes) or tuple(map(str, range(int(truth.max(initial=-1)) + 1)))
+        found = tuple(self.classes) or tuple(map(str, range(int(truth.max(initial=-1)) + 1)))
+        if len(found) < 2:
+            raise DataError(
+                f"{WHERE}: {shown(self.labels)} has {f'one class, {found[0]}' if found else 'no label'}; a classifier tells "
+                "classes apart, and needs two at least"
+            )
+        return found
 
     def _order(self, images: Stored) -> str:
         """What the axes of an array's images are. Raises `DataError` where it cannot be told, or they are no images."""

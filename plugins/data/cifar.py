@@ -109,7 +109,7 @@ class Cifar(Splits):
         """The folder with the files, and which of the data sets they are."""
         files = [name for version in VERSIONS for name in (*version.train, version.test)]
         try:
-            folder = unpacked(WHERE, self.root, [version.folder for version in VERSIONS], files, EXPECTED, 10)
+            folder = unpacked(WHERE, self.root, [version.folder for version in VERSIONS], files, EXPECTED, None)
         except MissingData as error:
             raise self._pickled() or error from None
         inside = [one for one in VERSIONS if holds(folder, (*one.train, one.test))]

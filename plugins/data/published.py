@@ -32,10 +32,12 @@ def holds(folder: Path, names: Iterable[str]) -> bool:
     return any(is_there(folder / name, Path.is_file) for name in names)
 
 
-def unpacked(where: str, root: Path, inside: Sequence[str], names: Sequence[str], expected: str, classes: int) -> Path:
+def unpacked(
+    where: str, root: Path, inside: Sequence[str], names: Sequence[str], expected: str, classes: int | None
+) -> Path:
     """The folder with the files `names`: `root`, or one of `inside`, which archives make there.
 
-    Raises `MissingData`, which says what is `expected`, where there is none; `DataError` where `root` is a file.
+    Raises `MissingData`, which says what is `expected`, and how many `classes` there will be, where there is none; `DataError` where `root` is a file.
     """
     if is_there(root, Path.is_file):
         hint = "; unpack it, and name the folder" if root.suffix.lower() in ARCHIVES else ""

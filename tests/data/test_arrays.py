@@ -99,7 +99,7 @@ def test_labels_below_zero(root: Path) -> None:
         "7 images from `images.npy` and `more.npy`" in note and "2 of them of other" in note for note in data.notes
     )
     np.save(root / "labels.npy", np.where(np.arange(12) > 8, -2, LABELS))
-    assert "has label -2 for image 9, counted from 0; accepted are -1 and above" in refused(root)
+    assert "has label -2 for image 9, counted from 0; accepted are -1 to 11, as there can be no more" in refused(root)
 
 
 def test_arrays_to_measure_on(root: Path) -> None:
@@ -206,6 +206,13 @@ def test_what_is_not_there(root: Path) -> None:
 def test_classes_without_an_image(root: Path) -> None:
     np.save(root / "labels.npy", np.where(LABELS == 1, 3, LABELS))
     assert "`labels.npy` has no image of class `1`; labels count from 0 to 3" in refused(root)
+    np.save(root / "labels.npy", np.where(LABELS == 1, 2_000_000_000, LABELS))
+    assert "has label 2000000000 for image 1, counted from 0; accepted are -1 to 11" in refused(root)
+    np.save(root / "labels.npy", LABELS * 0)
+    assert "`labels.npy` has one class, 0; a classifier tells classes apart" in refused(root)
+    np.save(root / "labels.npy", LABELS * 0 - 1)
+    assert "`labels.npy` has no label; a classifier tells" in refused(root)
+    np.save(root / "labels.npy", LABELS)
     assert "each name once" in refused(root, classes=["a", "a", "b", "c"])
 
 

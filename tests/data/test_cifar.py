@@ -142,6 +142,9 @@ def test_both_data_sets_in_one_folder(tmp_path: Path) -> None:
 def test_a_folder_of_another_name(root: Path) -> None:
     message = refused(root.with_name("ciffar"), MissingData)
     assert "there is no folder" in message and "Did you mean `cifar`?" in message
+    with pytest.raises(MissingData) as caught:
+        opened(root.with_name("nowhere"))
+    assert caught.value.classes is None  # 10 or 100: which, only the files tell
     deeper = refused(root.parent, MissingData)
     assert f"Did you mean `{root}`?" in deeper
     (root.parent / "cifar-10-binary.tar.gz").touch()
