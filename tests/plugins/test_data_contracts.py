@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -242,6 +243,18 @@ def test_images_are_looked_at_and_sound_ones_stay(name: str, tmp_path: Path) -> 
     images = whole.labeled.read(np.arange(len(whole.labeled)))
     assert [(look.height, look.width) for look in looks] == [image.shape[:2] for image in images]
     assert len({look.digest for look in looks}) == len(looks) and not any(look.problem for look in looks)
+
+
+@pytest.mark.parametrize("name", DIVIDING)
+def test_a_root_of_any_name(name: str, sets: Callable[[str], Made], tmp_path: Path) -> None:
+    no_text = b"" if name == "huggingface" else b"\xff"  # its library opens names in UTF-8 alone
+    made, odd = sets(name), tmp_path / os.fsdecode(b"a\nb'<i>" + no_text)
+    shutil.copytree(made.fields["root"], odd)
+    images = opened(name, made, root=odd).labeled
+    np.testing.assert_array_equal(images.read(np.array([3]))[0], opened(name, made).labeled.read(np.array([3]))[0])
+    with pytest.raises(DataError) as caught:
+        opened(name, made, root=odd / "none")
+    assert str(caught.value).isprintable()
 
 
 # Splits ---------------------------------------------------------------------------------------------------------------
