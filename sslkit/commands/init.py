@@ -30,7 +30,7 @@ def init(folder: Path, out: Path | None, minutes: float, settings: tuple[str, ..
 
     Expected are images as labeled/CLASS/FILE (or train/CLASS/FILE), unlabeled/FILE, and, where there are some to measure
     by, test/CLASS/FILE and validation/CLASS/FILE; folders of classes may also lie in FOLDER itself, beside unlabeled/.
-    Other formats are recognized by the data plugins that open them (`sslkit plugins list data`).
+    Other formats are recognized by the data plugins that open them (`sslkit plugins list --section data`).
 
     The size of images, network, batch, steps and threshold are proposed by rules that go by the images, the classes and
     this machine, whose speed is measured; each stands in the recipe with its reason. The recipe runs offline as it is.
@@ -109,9 +109,6 @@ def show(done: Started, folder: Path) -> None:
         console.print(remark("warning", text, "yellow"))
     console.print(Text(""), Text(f"proposed for {done.machine.words}", "bold"), proposed(done.proposal), sep="\n")
     recipe = shlex.quote(str(done.path))
-    console.print(Text(f"\nwrote {done.path}"))
-    console.print(
-        Text(
-            f"next  sslkit run {recipe}     # about {duration(done.seconds)}; `sslkit check {recipe}` draws what it composes"
-        )
-    )
+    console.print(Text(f"\nwrote {done.path}, where each value stands with its reason"))
+    console.print(Text(f"next  sslkit check {recipe}    draws what it composes", overflow="fold"))
+    console.print(Text(f"      sslkit run {recipe}      takes about {duration(done.seconds)}", overflow="fold"))

@@ -30,7 +30,7 @@ def recognized(folder: Path) -> tuple[str, Recognized]:
         return use, answers[use]
     raise problems[0] if problems else DataError(
         f"{shown(str(folder))}: there is nothing in it that a data plugin knows. Expected are folders of images: "
-        "`labeled/CLASS/FILE` with a folder for each class, and `unlabeled/FILE`. `sslkit plugins list` names the data "
+        "`labeled/CLASS/FILE` with a folder for each class, and `unlabeled/FILE`. `sslkit plugins list --section data` names the "
         "plugins, which open other formats"
     )  # fmt: skip
 

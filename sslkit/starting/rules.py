@@ -1,13 +1,14 @@
 """The rules by which `sslkit init` proposes a recipe. What they go by is measured before: the same facts, the same proposal.
 
-- *Images* are shown at the median of their shorter sides, in multiples of `GRAIN` pixels; small ones enlarged by half, as
-  networks made for photos halve them at once; and none larger than the machine trains in reasonable time: `LARGEST`.
-- The *template* (network, noise, optimizer) is the one for images of that size; what it says of GPUs holds where there is one.
-- The *batch* has an eighth of the labels, a power of two from 8 to 64, and `RATIO` unlabeled images for each; it is halved
+- *Size*: images are shown at the median of their shorter sides, in multiples of 8 pixels. Up to 48 pixels they are enlarged by
+  half, as networks made for photos halve them at once. The most is 64 pixels on a CPU (but for small images), 224 on a GPU.
+- *Template*: network, noise and optimizer are those of the template for images of that size; what it says of GPUs holds where
+  there is one.
+- *Batch*: an eighth of the labels, a power of two from 8 to 64, and 3 unlabeled images for each (7 on a GPU). It is halved
   while training would take more than half of the memory.
-- *Pseudo-labels* are kept from a confidence of `ABOVE` over chance, and of 0.3 at least; classes are balanced where the
-  labels of one class are `SKEWED` times those of another.
-- *Steps* fill the minutes that were asked for, by the speed of this machine, from `FEWEST` to `MOST`.
+- *Steps*: as many as take `--minutes` with the speed of this machine, which is measured; from 20 to 20,000.
+- *Threshold*: pseudo-labels are kept from a confidence of 0.2 above chance, and of 0.3 at least.
+- *Balance*: classes teach equally often where one has 3 times the labels of another.
 """
 
 from __future__ import annotations
@@ -82,8 +83,12 @@ def threshold(facts: Facts) -> Proposed:
 
 def balance(facts: Facts) -> Proposed:
     """Whether each class is to teach equally often."""
-    skewed = facts.skew >= SKEWED
-    times = f"the largest class has {facts.skew:.1f} times the labels of the smallest"
+    skewed, even = facts.skew >= SKEWED, facts.skew == 1
+    times = (
+        "as many labels of each class"
+        if even
+        else f"the largest class has {facts.skew:.1f} times the smallest's labels"
+    )
     return Proposed(skewed, times if skewed else f"{times}; true where the unlabeled images are out of balance")
 
 
