@@ -277,3 +277,11 @@ def test_recognized(root: Path, tmp_path: Path) -> None:
     }  # fmt: skip
     assert Shards(**seen.settings).open_data(Progress(0)).classes == ("2", "9", "10")
     assert Shards.recognize(tmp_path) is None
+
+
+def test_images_that_cannot_be_read_are_left_out(opened: Open, root: Path) -> None:
+    write(root / "train-000.tar", {**of_classes("10", "9", "2", "2"), "009.jpg": b"hello", "009.cls": b"2"})
+    write(root / "test.tar", of_classes("10", "9", first=0))
+    data = opened(test="test.tar", leave_out=["unreadable", "duplicates"])
+    assert {one.id for one in data.left_out} == {f"train-000.tar/{key}" for key in ("000", "001", "009")}
+    assert "train-000.tar/002" in data.labeled.ids and len(whole(data.labeled)) == 6
