@@ -1,8 +1,10 @@
 import hashlib
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
@@ -10,6 +12,8 @@ from sklearn.datasets import load_digits
 from sslkit import OUTSIDE, Data, Images, Progress
 from sslkit.environment import fingerprint
 from sslkit.errors import DataError
+from sslkit.labels import labels_report
+from sslkit.types import Targets
 from sslkit_plugins.data.digits import Digits, first_of_each_class, to_uint8
 from sslkit_plugins.data.drawing import counts_of, long_tail, shares
 
@@ -155,6 +159,19 @@ def test_classes_that_do_not_count_are_in_the_pool_alone() -> None:
     assert "1,435 of these are of none of the 2 classes" in data.notes
     pool, validation, test = (set(getattr(data, name).ids) for name in ("unlabeled", "validation", "test"))
     assert len(pool | validation | test) == 1797 and set(data.labeled.ids) < pool
+
+
+def test_labels_of_images_of_no_class_are_measured() -> None:
+    data = opened(classes=[7, 3], test=60, validation=40)
+    assert data.unlabeled is not None
+    number = len(data.unlabeled)
+    kept = torch.arange(number) % 2 == 0
+    stored = replace(
+        Targets.of(torch.arange(number), torch.tensor([[0.6, 0.4]]).repeat(number, 1)), weight=kept.float()
+    )
+    found = labels_report(stored, data)
+    assert found["outside"] == 1435 == (data.unlabeled.truth == OUTSIDE).sum()
+    assert found["outside_kept_share"] == pytest.approx(kept.numpy()[data.unlabeled.truth == OUTSIDE].mean())
 
 
 @pytest.mark.parametrize(
