@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
-from .dataset import Data, Image, Images, LeftOut, Rows
+from .dataset import Data, Images, LeftOut, Rows
 from .errors import DataError
 from .images.words import counted, listed, near, printable, shown
 
 COLUMNS = ("id", "label")
 "What a file of corrections has at least; other columns say where a correction comes from."
 LARGEST = 1 << 30  # bytes
+
+Answer = TypeVar("Answer")
+Asked: TypeAlias = Callable[[Rows], list[Answer]]
 
 
 def read_corrections(path: str | Path) -> dict[str, str]:
@@ -129,16 +133,25 @@ def _joined(labeled: Images, kept: Rows, truth: Rows, pool: Images | None, fresh
         return _rows(replace(labeled, truth=truth), kept)
     first, rest = _rows(replace(labeled, truth=truth), kept), _rows(pool, fresh)
 
-    def read(position: Rows) -> list[Image]:
-        images: list[Image] = [np.empty(0, np.uint8)] * len(position)
-        for part, base in ((first, 0), (rest, len(first))):
-            places = np.flatnonzero((position >= base) & (position < base + len(part)))
-            for place, image in zip(places, part.read(position[places] - base), strict=True):
-                images[place] = image
-        return images
-
     weight = None if first.weight is None else np.concatenate([first.weight, np.ones(len(rest), np.float32)])
-    return Images([*first.ids, *rest.ids], read, np.concatenate([first.truth, classes]), weight)
+    look = first.inspect and rest.inspect and _both(first.inspect, rest.inspect, len(first))
+    read = _both(first.read, rest.read, len(first))
+    return Images([*first.ids, *rest.ids], read, np.concatenate([first.truth, classes]), weight, look)
+
+
+def _both(first: Asked[Answer], rest: Asked[Answer], base: int) -> Asked[Answer]:
+    """What answers positions of `base` images, and of others behind them."""
+
+    def answers(position: Rows) -> list[Answer]:
+        found = dict[int, Answer]()
+        for ask, places, start in (
+            (first, np.flatnonzero(position < base), 0),
+            (rest, np.flatnonzero(position >= base), base),
+        ):
+            found |= zip(places.tolist(), ask(position[places] - start), strict=True)
+        return [found[place] for place in range(len(position))]
+
+    return answers
 
 
 def _without(images: Images, gone: set[str]) -> Images | None:

@@ -10,6 +10,7 @@ from photos import fill, picture, put
 
 import sslkit
 from sslkit import Data, Progress
+from sslkit.corrections import corrected
 from sslkit.errors import DataError, RunError
 from sslkit.images import remembered
 from sslkit.images.scan import scan
@@ -251,6 +252,17 @@ def test_a_stopped_look_keeps_what_it_found(opened: Open, photos: Path, monkeypa
         with pytest.raises(KeyboardInterrupt):
             scan(opened().labeled)
     assert looked(opened().labeled, monkeypatch) == 1
+
+
+def test_images_that_were_corrected_are_looked_at_as_files(opened: Open) -> None:
+    """Those of the pool that joined the labeled ones, too."""
+    data = corrected(opened(), {"extra/0.png": "dog", "extra/3.png": "cat", "train/cat/0.png": "dog"}, "by hand")
+    looks = scan(data.labeled)
+    assert len(looks) == 11 and [look.problem[:11] for look in looks if look.kind != "png"] == ["it is no im"]
+    ids = list(data.labeled.ids)
+    assert (
+        looks[ids.index("extra/0.png")] == scan(opened().unlabeled)[list(opened().unlabeled.ids).index("extra/0.png")]
+    )  # type: ignore[arg-type, union-attr]
 
 
 # Runs ----------------------------------------------------------------------------------------------------------------
