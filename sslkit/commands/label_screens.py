@@ -181,7 +181,9 @@ def show_gallery(stored: Stored, made: Gallery) -> None:
         note(console, made.note, "yellow")
     what = f"{count(made.images)} of {count(len(stored))} images on a page"
     note(console, f"{what}: {printable(str(made.path))} ({size(made.path.stat().st_size)}). Open it in a browser", "")
-    note(console, f"corrections that it saves: sslkit labels apply {shown_run(stored.run)} corrections.csv")
+    note(
+        console, f"corrections that it saves: sslkit labels apply {shlex.quote(shown_run(stored.run))} corrections.csv"
+    )
 
 
 NONE = "none of them"

@@ -31,7 +31,8 @@ def world(tmp_path_factory):
 @pytest.fixture
 def here(world, tmp_path, monkeypatch):
     """A copy of it, which is the working folder."""
-    shutil.copytree(world / "runs", tmp_path / "runs")
+    heavy = shutil.ignore_patterns("models", "checkpoints")  # which labels do without
+    shutil.copytree(world / "runs", tmp_path / "runs", ignore=heavy)
     (tmp_path / "photos").symlink_to(world / "photos")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "120")

@@ -15,8 +15,10 @@ from hostile import CLASSES, HOSTILE, put
 from sslkit.corrections import read_corrections
 from sslkit.dataset import UNKNOWN, Images
 from sslkit.errors import DataError
+from sslkit.folder import Run
 from sslkit.images.words import printable
 from sslkit.pseudo_labels.choosing import TOTAL, Chosen, chosen
+from sslkit.pseudo_labels.gallery import write_gallery
 from sslkit.pseudo_labels.stored import stored
 from sslkit.pseudo_labels.thumbnails import SIDE, data_uri, thumbnails
 
@@ -162,8 +164,14 @@ def chromium():
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def made(world, tmp_path_factory):
+    """The page of a run that nobody changes."""
+    return write_gallery(stored(Run(world / "runs" / "photos")), tmp_path_factory.mktemp("page") / "gallery.html").path
+
+
 @pytest.fixture
-def tab(chromium, page):
+def tab(chromium, made):
     """The page opened; at the end, nothing went wrong in it, and nothing was asked of any network."""
     context = chromium.new_context(viewport={"width": 1200, "height": 800}, accept_downloads=True)
     tab, wrong, asked = context.new_page(), [], []
@@ -172,10 +180,10 @@ def tab(chromium, page):
     tab.on("dialog", lambda dialog: dialog.accept())
     tab.on("request", lambda request: asked.append(request.url))
     tab.set_default_timeout(10_000)
-    tab.goto(page.as_uri())
+    tab.goto(made.as_uri())
     yield tab
     assert wrong == []
-    assert [url for url in asked if not url.startswith(("data:", "blob:")) and url != page.as_uri()] == []
+    assert [url for url in asked if not url.startswith(("data:", "blob:")) and url != made.as_uri()] == []
     context.close()
 
 
