@@ -141,7 +141,7 @@ def opened(table: Mapping[str, Any]) -> Data:
         fewest = int(np.bincount(data.labeled.truth, minlength=len(data.classes)).min())
         raise DataError(
             f"nothing is unlabeled: {len(data.labeled):,} labeled images and no others, so a student would learn nothing that "
-            "its teacher does not know\n  put images without labels into a folder `unlabeled` beside the labeled ones; or, to "
+            "its teacher does not know\n  put images without labels beside them, files into a folder `unlabeled`; or, to "
             f"see what self-training makes of fewer labels, hide the others: --set labels_per_class={max(1, fewest // 5)}"
         )
     return data

@@ -23,6 +23,7 @@ from sslkit.starting.template import templates
 from sslkit.starting.words import found_lines
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "plugins"))
+from made import MAKERS
 from photos import fill, put
 
 FOLDERS = {"labeled/cat": 6, "labeled/dog": 6, "unlabeled": 20, "test/cat": 3, "test/dog": 4}
@@ -60,7 +61,7 @@ def test_what_is_written_is_valid_says_why_and_runs(here, monkeypatch):
     for words in ("2 classes: cat, dog", "unlabeled: 33 images", "6 of each class", "no GPU"):
         assert words in text
     assert "@" not in text and "#:schema" not in text
-    assert "wrote photos.toml" in said and "next  sslkit run photos.toml" in said
+    assert "wrote photos.toml" in said and "sslkit run photos.toml" in said
     done = sslkit.run("photos.toml", overrides={"steps": 2})
     assert done.summary["status"] == "finished" and len(done.summary["generations"]) == 3
 
@@ -229,3 +230,14 @@ def test_large_photos_get_the_other_template(here):
     recipe = load("photos.toml")
     assert recipe.generations[0].model_size == 64 and recipe.warnings == []
     assert "pretrained = true" in Path("photos.toml").read_text()
+
+
+def test_other_formats_are_opened_by_their_plugins(here):
+    MAKERS["shards"](here / "tars")
+    assert "3 classes in `tars`, which shards opens" in init("tars")
+    table = load("tars.toml").table["data"]
+    assert (
+        table["use"] == "shards"
+        and table["root"] == str(here / "tars")
+        and 'root = "tars"' in Path("tars.toml").read_text()
+    )

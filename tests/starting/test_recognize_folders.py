@@ -11,6 +11,7 @@ from sslkit.starting.asking import recognized
 from sslkit.starting.recognized import Recognized
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "plugins"))
+from made import MAKERS
 from photos import fill, put
 
 TWO = {"labeled/cat": 3, "labeled/dog": 3}
@@ -149,3 +150,13 @@ def test_a_plugin_that_raises_or_answers_nonsense_is_named(tmp_path, another):
 def test_certainty_is_a_share():
     with pytest.raises(ValueError, match="from 0 to 1"):
         Recognized(certainty=2)
+
+
+@pytest.mark.parametrize("kind", sorted(set(MAKERS) - {"digits", "arrays"}))
+def test_every_format_that_is_known_by_its_files(tmp_path, kind):
+    if kind == "huggingface":
+        pytest.importorskip("datasets")
+    MAKERS[kind](tmp_path)
+    put(tmp_path / "cover.png")  # what else lies there leads nobody astray
+    use, answer = recognized(tmp_path)
+    assert use == kind and "use" not in answer.settings
