@@ -25,6 +25,8 @@ ON_A_GPU = re.compile(
     r"^(?P<key>[\w.]+) = (?P<value>.+?)(?P<gap>[ \t]*)# on a GPU: (?P<other>\S+)(?P<rest>.*)$", re.MULTILINE
 )
 DATA = re.compile(r"^\[data\]\n(?:.+\n)+", re.MULTILINE)
+WHY = {"leave_out": "files that cannot be read, and copies of images that measure"}
+"What is said of keys of `[data]`."
 COLUMN = 36
 "Where comments begin, in characters."
 
@@ -51,17 +53,18 @@ def filled(template: str, proposal: Proposal, data: Mapping[str, Any], facts: It
     """A template's text as a recipe; without a proposal its own values stay."""
     text = ON_A_GPU.sub(swapped, template) if gpu else template
     text = MARKED.sub(lambda found: said(found["key"], proposal[found["name"]]) if proposal else found[0], text)
-    text = DATA.sub(lambda _: "[data]\n" + "".join(f"{key} = {literal(value)}\n" for key, value in data.items()), text)
+    table = "".join(said(key, Proposed(value, WHY.get(key, ""))) + "\n" for key, value in data.items())
+    text = DATA.sub(lambda _: f"[data]\n{table}", text)
     return text.replace("# @facts\n", "".join(f"# {line}".rstrip() + "\n" for line in facts))
 
 
 def said(key: str, proposed: Proposed) -> str:
     """A line of a recipe with its reason."""
     line = f"{key} = {literal(proposed.value)}"
-    return f"{line:<{COLUMN}} # {proposed.why}" if proposed.why else line
+    return f"{f'{line} ':<{COLUMN}} # {proposed.why}" if proposed.why else line
 
 
 def swapped(found: re.Match[str]) -> str:
     """A line with its value for GPUs."""
-    line = f"{found['key']} = {found['other']}"
+    line = f"{found['key']} = {found['other']} "
     return f"{line:<{COLUMN}} # on a CPU: {found['value']}{found['rest']}"
