@@ -33,7 +33,7 @@ EXPECTED = (
     "`test/CLASS/FILE` and `validation/CLASS/FILE`"
 )
 SET_ASIDE, ENOUGH = 0.2, 20
-"The share of the labels that is set aside to validate, where the smallest class has so many images and nothing else measures."
+"The share of the labels that validates where nothing else measures, and how many images a class must have for that."
 SURE, BARE = 0.5, 0.4
 "How sure it is of folders that have the usual names; of class folders side by side."
 

@@ -23,7 +23,7 @@ MINUTES = 8.0
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), default=MINUTES, show_default=True, metavar="N",
               help="How long the run may take on this machine; its steps are set by that.")  # fmt: skip
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True,
-              help="A key of the recipe's [data], instead of what is found, e.g. `--set labels_per_class=25`; repeatable.")  # fmt: skip
+              help="A key of the recipe's [data], e.g. `--set labels_per_class=25`; repeatable.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print what was found and proposed as JSON.")
 def init(folder: Path, out: Path | None, minutes: float, settings: tuple[str, ...], as_json: bool) -> None:
     """Look at FOLDER, and write a recipe that trains on its images.
@@ -61,7 +61,7 @@ def init(folder: Path, out: Path | None, minutes: float, settings: tuple[str, ..
 
 
 def data_settings(settings: Sequence[str]) -> dict[str, Any]:
-    """`["labels_per_class=25"]` -> `{"labels_per_class": 25}`; `data.` before a key may be there. Raises `RecipeError`."""
+    """`["labels_per_class=25"]` -> `{"labels_per_class": 25}`; `data.` may stand before. Raises `RecipeError`."""
     from ..errors import RecipeError
     from .options import overrides
 
@@ -79,7 +79,7 @@ def plain(done: Started) -> dict[str, Any]:
 
     return {
         "recipe": str(done.path),
-        "data": {"use": done.use, **{key: str(v) if isinstance(v, Path) else v for key, v in done.recognized.settings.items()}},
+        "data": {key: str(value) if isinstance(value, Path) else value for key, value in done.data.items()},
         "template": done.template,
         "classes": list(done.facts.classes),
         "splits": {one.name: {"images": one.images, "of_a_class": one.counts} for one in done.facts.splits},
@@ -101,7 +101,9 @@ def show(done: Started, folder: Path) -> None:
 
     console = make_console(Console)
     facts = done.facts
-    console.print(Text(f"{len(facts.classes):,} classes in {shown(str(folder))}, which {done.use} opens", "bold"))
+    console.print(
+        Text(f"{len(facts.classes):,} classes in {shown(str(folder))}, which {done.data['use']} opens", "bold")
+    )
     console.print(Text(""), table_of(facts), Text(""), sep="\n")
     for text in [*done.recognized.found, *facts.notes]:
         console.print(remark("note", text, "dim"))

@@ -30,13 +30,13 @@ def recognized(folder: Path) -> tuple[str, Recognized]:
         return use, answers[use]
     raise problems[0] if problems else DataError(
         f"{shown(str(folder))}: there is nothing in it that a data plugin knows. Expected are folders of images: "
-        "`labeled/CLASS/FILE` with a folder for each class, and `unlabeled/FILE`. `sslkit plugins list --section data` names the "
+        "`labeled/CLASS/FILE` and `unlabeled/FILE`. `sslkit plugins list --section data` names the "
         "plugins, which open other formats"
     )  # fmt: skip
 
 
 def asked(use: str, folder: Path) -> Recognized | None:
-    """One plugin's answer. Raises its `DataError`, `PluginError` for other errors, `RecipeError` if it is not to be had."""
+    """One plugin's answer. Raises its `DataError`, `PluginError` for other errors, `RecipeError` if it is not there."""
     ask: Any = getattr(find("data", use, folder), "recognize", None)
     if ask is None:
         return None

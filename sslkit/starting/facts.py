@@ -111,7 +111,7 @@ def split_of(name: str, images: Images, classes: int, looks: list[Look]) -> Spli
         counts=tuple(np.bincount(images.truth, minlength=classes).tolist()) if known else (),
         heights=tuple(look.height for look in good),
         widths=tuple(look.width for look in good),
-        unreadable=tuple(look.problem for look in looks if look.problem),
+        unreadable=tuple(look.problem.partition(". ")[0] for look in looks if look.problem),  # without the advice
     )
 
 

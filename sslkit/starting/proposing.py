@@ -43,8 +43,8 @@ PATIENCE = 120.0
 class Started:
     """What was found and written."""
 
-    use: str
-    "The data plugin."
+    data: Mapping[str, Any]
+    "The `[data]` table."
     recognized: Recognized
     facts: Facts
     machine: Machine
@@ -116,13 +116,13 @@ def start(
     draft = replace(draft, proposal={**draft.proposal, **steps})
     written(path, draft.text(path.absolute().parent).encode())
     return Started(
-        use=use, recognized=answer, facts=facts, machine=machine, proposal=draft.proposal, template=draft.template.stem,
+        data=table, recognized=answer, facts=facts, machine=machine, proposal=draft.proposal, template=draft.template.stem,
         seconds=seconds, path=path,
     )  # fmt: skip
 
 
 def destination(folder: Path, out: Path | None) -> Path:
-    """Where the recipe goes: by default NAME.toml here. Raises `SslkitError` for a place that is taken or no recipe's."""
+    """Where the recipe goes: by default NAME.toml here. Raises `SslkitError` where it cannot be."""
     name = re.sub(r"[^\w.-]+", "_", printable(Path(os.path.normpath(folder.absolute())).name)).lstrip(".") or "images"
     path = Path(f"{name}.toml") if out is None else out / f"{name}.toml" if out.is_dir() else out
     if path.suffix != ".toml":
@@ -148,7 +148,7 @@ def opened(table: Mapping[str, Any]) -> Data:
 
 
 def cleans(use: str, table: Mapping[str, Any]) -> bool:
-    """Whether a data plugin has a setting `leave_out` for images that nothing is to be trained on, which nobody has set."""
+    """Whether a data plugin can leave out images that nothing is to be trained on, and nobody has said which."""
     cls = find("data", use, Path())
     return is_dataclass(cls) and "leave_out" in {field.name for field in fields(cls)} - set(table)
 

@@ -1,11 +1,12 @@
-"""The rules by which `sslkit init` proposes a recipe. What they go by is measured before: the same facts, the same proposal.
+"""The rules by which `sslkit init` proposes a recipe. What they go by is measured: the same facts, the same proposal.
 
-- *Size*: images are shown at the median of their shorter sides, in multiples of 8 pixels. Up to 48 pixels they are enlarged by
-  half, as networks made for photos halve them at once. The most is 64 pixels on a CPU (but for small images), 224 on a GPU.
-- *Template*: network, noise and optimizer are those of the template for images of that size; what it says of GPUs holds where
-  there is one.
-- *Batch*: an eighth of the labels, a power of two from 8 to 64, and 3 unlabeled images for each (7 on a GPU). It is halved
-  while training would take more than half of the memory.
+- *Size*: images are shown at the median of their shorter sides, in multiples of 8 pixels. Up to 48 pixels they are
+  enlarged by half, as networks made for photos halve them at once. The most is 64 pixels on a CPU (but for small
+  images), 224 on a GPU.
+- *Template*: network, noise and optimizer are those of the template for images of that size; what it says of GPUs
+  holds where there is one.
+- *Batch*: an eighth of the labels, a power of two from 8 to 64, and 3 unlabeled images for each (7 on a GPU). It is
+  halved while training would take more than half of the memory.
 - *Steps*: as many as take `--minutes` with the speed of this machine, which is measured; from 20 to 20,000.
 - *Threshold*: pseudo-labels are kept from a confidence of 0.2 above chance, and of 0.3 at least.
 - *Balance*: classes teach equally often where one has 3 times the labels of another.
@@ -108,7 +109,7 @@ def propose(facts: Facts, machine: Machine) -> Proposal:
 
 
 def spread(steps: int, why: str, validates: bool) -> Proposal:
-    """Steps of a generation, and how often it is saved and measured. `validates`: there are images to choose a step by."""
+    """Steps of a generation, how often it is saved and measured. `validates`: there are images to choose a step by."""
     quarter = max(1, steps // 4)
     chosen = "the step that is best on validation images is kept" if validates else "0: at each generation's end alone"
     return {
@@ -119,7 +120,7 @@ def spread(steps: int, why: str, validates: bool) -> Proposal:
 
 
 def steps_for(minutes: float, each: float, fixed: float, validates: bool) -> Proposal:
-    """Steps that fill the minutes. `each`: seconds that a step of all generations takes; `fixed`: labels and measuring."""
+    """Steps that fill the minutes. `each`: seconds of a step of all generations; `fixed`: of labels and measuring."""
     wanted = (60 * minutes - fixed) / each
     number = min(MOST, max(FEWEST, wanted))
     grain = 10 ** max(0, math.floor(math.log10(number)) - 1)

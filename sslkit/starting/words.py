@@ -72,9 +72,9 @@ def table_of(facts: Facts) -> Table:
 def oddities(facts: Facts) -> Iterator[str]:
     """What may be a mistake, or will make it hard to learn."""
     labeled = facts.split("labeled")
-    few = [facts.classes[k] for k, number in enumerate(labeled.counts) if number < FEW]
-    if few:
-        yield f"fewer than {FEW} labeled images: {listed(few)}"
+    scarce = [facts.classes[k] for k, number in enumerate(labeled.counts) if number < FEW]
+    if scarce:
+        yield f"fewer than {FEW} labeled images: {listed(scarce)}"
     if facts.skew >= SKEWED:
         yield f"the classes are out of balance: {per_class(facts, labeled)}"
     if not facts.split("test").images and not facts.split("validation").images:
@@ -82,11 +82,15 @@ def oddities(facts: Facts) -> Iterator[str]:
     if facts.split("unlabeled").images <= labeled.images:
         yield "there are no more unlabeled images than labeled ones: self-training lives on many"
     for one, other, number in facts.copies:
-        yield f"{other}: {counted(number, 'image')} of those that were opened, or more, are in {one} too: what is measured on them says nothing"
+        yield (
+            f"{other}: {counted(number, 'image')} of those that were opened, or more, are in {one} too: what is "
+            "measured on them says nothing"
+        )
     for split in facts.splits:
         if split.unreadable:
             opened = len(split.unreadable) + len(split.widths)
-            yield f"{split.name}: {len(split.unreadable):,} of {counted(opened, 'image')} that were opened cannot be read, e.g. {split.unreadable[0]}"
+            few = f"{len(split.unreadable):,} of {counted(opened, 'image')} that were opened"
+            yield f"{split.name}: {few} cannot be read, e.g. {split.unreadable[0]}"
 
 
 def proposed(proposal: Proposal) -> Table:

@@ -122,6 +122,7 @@ def test_json(here):
     fill(here / "photos", **FOLDERS)
     said = json.loads(init("photos", "--json"))
     assert said["recipe"] == "photos.toml" and said["classes"] == ["cat", "dog"]
+    assert said["data"].pop("leave_out") == ["unreadable", "duplicates"]
     assert said["data"] == {
         "use": "image_folder",
         "root": "photos",
