@@ -13,7 +13,7 @@ from ..errors import DataError
 from ..images.scan import looking, of_array
 
 TRAINED, HELD_OUT = ("labeled", "unlabeled"), ("validation", "test")
-SAMPLE = 1000
+SAMPLE = 400
 "Images of a split that are opened, spread evenly over it; their sizes stand for all."
 FEW = 5
 "Fewer labeled images of a class than this are said."
