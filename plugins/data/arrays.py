@@ -87,7 +87,8 @@ class Arrays(Splits):
             Stack(key, stored.path, self._truth(key, stored, most), reader(stored, orders[key]))
             for key, stored in images.items()
         ]
-        kept, rows = library(WHERE, self.root, stacks, self.decoding)
+        said = str([(key, stored.said, orders[key]) for key, stored in images.items()])
+        kept, rows = library(WHERE, self.root, stacks, self.decoding, said)
         classes = self._named(kept.truth)
         remarks = [self._turned(stored) for key, stored in images.items() if orders[key] == "CHW"]
         return self.divided(kept, classes, self._sources(kept, rows, classes, tuple(remarks)), progress)

@@ -97,7 +97,7 @@ class HuggingFace(Splits):
         classes = entries.classes(names)
         library_of = Library(
             WHERE, stored.ids, entries.truth(classes), stored.fetch, stored.place, self.decoding,
-            stamp=stored.stamp, home=str(self.root),
+            stamp=stored.stamp, home=str(self.root), part=self.image_column,
         )  # fmt: skip
         said = {key: f"the split {shown(split.name)}" for key, split in splits.items()}
         return self.divided(library_of, classes, entries.sources(said, lack), progress)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sslkit import Image, Images, Look
 from sslkit.errors import DataError
-from sslkit.images.decoding import LARGEST, decode, with_channels
+from sslkit.images.decoding import DECODERS, LARGEST, decode, silent, unlimited, with_channels
 from sslkit.images.remembered import Remembered, Stamp
 from sslkit.images.scan import of_file, remembering
 
@@ -48,6 +48,7 @@ class Library:
     weight: NDArray[np.float32] | None = None  # (N,)
     stamp: Callable[[int], Stamp | None] | None = None
     home: str = ""  # "": nothing is remembered
+    part: str = ""  # which images of the same ids and files these are, where settings choose: a column
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -66,7 +67,7 @@ class Library:
     @cached_property
     def memory(self) -> Remembered:
         """What was found when images were looked at."""
-        return Remembered(self.home if self.stamp else "", f"{self.where} {self.decoding}")
+        return Remembered(self.home if self.stamp else "", f"{self.where} {self.part} {self.decoding} {DECODERS}")
 
     def looks(self, rows: Rows) -> list[Look]:
         """What each image is, (M,) -> M; those that cannot be read have a `problem`."""
@@ -98,7 +99,8 @@ class Reading:
 
     def __call__(self, position: Rows) -> list[Image]:
         """(M,) -> M arrays (H, W, C)."""
-        return [self._image(row) for row in self.rows[position].tolist()]
+        with silent, unlimited:  # once for all of them, as it takes as long as a small image does
+            return [self._image(row) for row in self.rows[position].tolist()]
 
     def inspect(self, position: Rows) -> list[Look]:
         """(M,) -> what each of them is."""

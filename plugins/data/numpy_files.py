@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import IO, Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from .library import reason
 from .published import Records, present
 
 EXPECTED = "Expected are files that `numpy.save` or `numpy.savez` wrote"
-UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 "What NumPy raises for files that it cannot read."
 
 
@@ -65,6 +66,7 @@ class Stored:
     key: str = field(init=False)
     header: Header = field(init=False)
     held: Any = field(default=None, init=False)  # a member of a .npz file, which is read whole
+    lock: Lock = field(default_factory=Lock, init=False)  # of threads that look at images, one reads it
 
     def __post_init__(self) -> None:
         name, colon, key = self.said.rpartition(":")
@@ -101,8 +103,9 @@ class Stored:
         return self._of_held
 
     def _of_held(self, row: int) -> Image:
-        if self.held is None:
-            self.held = self._loaded()
+        with self.lock:
+            if self.held is None:
+                self.held = self._loaded()
         return np.array(self.held[row], np.uint8, order="C")
 
     def _loaded(self) -> Any:

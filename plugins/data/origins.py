@@ -29,6 +29,7 @@ class Origins:
     test: Rows
     lack: str = ""  # why `train` is empty
     remarks: tuple[str, ...] = ()
+    listed: bool = False  # whether a list, and not the seed, says which are labeled
 
     def notes(self) -> Iterator[str]:
         """One line for each split, then what is odd."""
@@ -50,7 +51,8 @@ class Origins:
 
     def _labeled(self) -> str:
         source = self._name("labeled")
-        drawn = f"drawn by seed from the {len(self.train):,} of {source}" if len(self.hidden) else f"from {source}"
+        how = "listed in labels_list, of" if self.listed else "drawn by seed from"
+        drawn = f"{how} the {len(self.train):,} of {source}" if len(self.hidden) else f"from {source}"
         return f"labeled: {self._spread(self.labeled)}, {drawn}"
 
     def _hidden(self) -> Iterator[str]:

@@ -158,7 +158,9 @@ class Stack:
         return [f"{self.name}/{self.first + row:05}" for row in range(len(self))]
 
 
-def library(where: str, home: Path, stacks: Sequence[Stack], decoding: Decoding) -> tuple[Library, dict[str, Rows]]:
+def library(
+    where: str, home: Path, stacks: Sequence[Stack], decoding: Decoding, part: str = ""
+) -> tuple[Library, dict[str, Rows]]:
     """All images of the stacks, and which rows have which name. What is found of them is remembered in the folder `home`."""
     ends = np.cumsum([0, *map(len, stacks)]).tolist()
     ids = [one for stack in stacks for one in stack.ids]
@@ -186,7 +188,7 @@ def library(where: str, home: Path, stacks: Sequence[Stack], decoding: Decoding)
     rows: dict[str, Rows] = {stack.name: np.zeros(0, np.int64) for stack in stacks}
     for stack, begin in zip(stacks, ends, strict=False):
         rows[stack.name] = np.concatenate([rows[stack.name], np.arange(begin, begin + len(stack))])
-    return Library(where, ids, truth, fetch, place, decoding, stamp=stamp, home=str(home)), rows
+    return Library(where, ids, truth, fetch, place, decoding, stamp=stamp, home=str(home), part=part), rows
 
 
 def checked(where: str, path: Path, truth: Rows, low: int, high: int) -> Rows:

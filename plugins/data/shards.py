@@ -176,7 +176,8 @@ STARTS = {
 def common(names: list[str]) -> str:
     """What several names begin with."""
     first, last = min(names), max(names)
-    return first[: next(i for i in range(len(first)) if first[i] != last[i])].rstrip(NUMBERS)
+    end = next((i for i in range(len(first)) if first[i] != last[i]), len(first))
+    return first[:end].rstrip(NUMBERS)
 
 
 @dataclass(eq=False)

@@ -80,6 +80,7 @@ class Splits:
         origins = Origins(
             library, classes, sources.names, train=sources.train, labeled=labeled, hidden=hidden, extra=sources.extra,
             validation=validation, test=test, lack=sources.lack, remarks=sources.remarks,
+            listed=self.labels_list is not None,
         )  # fmt: skip
 
         def split(name: str, rows: Rows) -> Images | None:
@@ -166,7 +167,7 @@ class Splits:
             return np.zeros_like(sizes), last
         first = self._labels(sizes)
         if (sizes - last < first).any():
-            raise problem.scarce(self.labels_per_class, sizes, last, first)
+            raise problem.scarce(self.labels_per_class, self.labels_fraction, sizes, last, first)
         return (first if self.hides else sizes - last), last
 
     def _labels(self, sizes: Rows) -> Rows:
@@ -209,14 +210,15 @@ class Shortage:
             "left to be labeled"
         )
 
-    def scarce(self, labels: int, sizes: Rows, last: Rows, first: Rows) -> DataError:
+    def scarce(self, labels: int, fraction: float, sizes: Rows, last: Rows, first: Rows) -> DataError:
         """Which class has too few images, and what may be done."""
         k = int((sizes - last - first).argmin())
         need = f"labels_per_class = {labels}, but " if labels else ""
+        need = f"labels_fraction = {fraction:g} takes {first[k]:,}, but " if fraction else need
         less = f", of which validation = {last.sum()} takes {last[k]:,}" if last[k] else ""
         others = int((sizes - last < first).sum()) - 1
         more = f"; {others} more {'class has' if others == 1 else 'classes have'} too few" if others else ""
-        asked = " or ".join([*["fewer labels"] * bool(labels), *["fewer for validation"] * bool(last[k])])
+        asked = " or ".join([*["fewer labels"] * bool(labels or fraction), *["fewer for validation"] * bool(last[k])])
         has = f"class {shown(self.classes[k])} has {counted(int(sizes[k]), 'image')} in {self.source}"
         return DataError(f"{self.where}: {need}{has}{less}{more}. Ask for {asked}")
 

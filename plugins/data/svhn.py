@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any, Literal
 
 import numpy as np
@@ -46,11 +47,13 @@ class Pixels:
 
     path: Path
     held: Image | None = field(default=None, init=False)  # (32, 32, 3, N), an image's bytes side by side
+    lock: Lock = field(default_factory=Lock, init=False)  # of threads that look at images, one loads them
 
     def __call__(self, row: int) -> Image:
         """(32, 32, 3)."""
-        if self.held is None:
-            self.held = loaded(self.path, "X")
+        with self.lock:
+            if self.held is None:
+                self.held = loaded(self.path, "X")
         return np.array(self.held[..., row], order="C")
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from cv2.utils import logging
 from PIL import Image as Pil
 from PIL import ImageOps, UnidentifiedImageError
+from PIL import __version__ as PIL_VERSION
 
 from ..dataset import Image
 
@@ -20,10 +21,14 @@ LARGEST = 100.0
 JPEG, END_OF_JPEG, PNG = b"\xff\xd8\xff", b"\xff\xd9", b"\x89PNG\r\n\x1a\n"
 GREY_DEEP = "I;16"
 "How PIL's modes of 16-bit grey begin; it would clip them at 255, where cv2 scales them."
+BY_PIL = ("JPEG", "MPO", "AVIF")
+"PIL's formats that cv2 cuts short without a word, or does not turn upright."
 DEEP = ("F", "I")
 "PIL's modes whose numbers have no fixed white."
 FLAGS = {1: cv2.IMREAD_GRAYSCALE, 3: cv2.IMREAD_COLOR_RGB, 4: cv2.IMREAD_COLOR_RGB}
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+DECODERS = f"cv2 {cv2.__version__}, PIL {PIL_VERSION}"
+"Of others, the same file may have other pixels."
 
 
 def decode(data: bytes, channels: int = 3, largest: float = LARGEST) -> Image:
@@ -146,7 +151,7 @@ def by_header(data: bytes, channels: int, largest: float) -> Image:
                 f"its pixels are numbers of 32 bits (PIL's mode {opened.mode}), and which is white is not said"
             )
         grey = opened.mode.startswith(GREY_DEEP)
-        unsafe = opened.format in ("JPEG", "MPO") or (opened.has_transparency_data and not grey)
+        unsafe = opened.format in BY_PIL or (opened.has_transparency_data and not grey)
         image = None if unsafe else by_cv2(data, channels)
         if image is None and grey:
             raise ValueError("cv2 cannot decode it, and PIL would clip its 16 bits")

@@ -24,7 +24,7 @@ FORMAT = "sslkit tar 1"
 LARGE = 5_000
 "Files of a tar whose index is kept: a smaller one is walked through in less than a second."
 
-DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
+DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile)
 "What reading a file raises that is not as it was written."
 Arrays = dict[str, NDArray[Any]]
 

@@ -1,7 +1,10 @@
 """NumPy's files: which arrays are images and labels, how they are read, and what is refused."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
+from time import sleep
 
 import numpy as np
 import published
@@ -9,7 +12,9 @@ import pytest
 
 from sslkit import OUTSIDE, UNKNOWN, Data, Progress
 from sslkit.errors import DataError, MissingData
+from sslkit.images.scan import scan
 from sslkit_plugins.data.arrays import Arrays
+from sslkit_plugins.data.numpy_files import Stored
 
 
 def opened(root: Path, **said: object) -> Data:
@@ -220,3 +225,43 @@ def test_it_is_recognized(root: Path, tmp_path: Path) -> None:
     found = Arrays.recognize(root)
     assert found is not None and found.settings == {"root": root} and found.certainty == 0.7
     assert Arrays.recognize(tmp_path) is None
+
+
+def test_what_was_seen_of_one_array_is_not_taken_for_another(tmp_path: Path) -> None:
+    """Two arrays of one file have the same ids and the same state of the file."""
+    np.savez(tmp_path / "all.npz", x=PIXELS, z=255 - PIXELS, y=LABELS)
+    os.utime(tmp_path / "all.npz", (1e9, 1e9))
+
+    def digests(images: str) -> list[bytes]:
+        return [look.digest for look in scan(opened(tmp_path, images=images, labels="all.npz:y").labeled)]
+
+    first, second = digests("all.npz:x"), digests("all.npz:z")
+    assert not {*first} & {*second} and digests("all.npz:x") == first
+
+
+@pytest.mark.parametrize(("at", "byte"), [(8, 0xFF), (6, 0x01), (4, 0x97)])
+def test_members_that_no_reader_of_zip_files_knows(tmp_path: Path, at: int, byte: int) -> None:
+    """A method of packing, encryption, a version: `zipfile` refuses them in other ways than damage."""
+    np.savez(tmp_path / "all.npz", x=PIXELS, y=LABELS)
+    data = bytearray((tmp_path / "all.npz").read_bytes())
+    for head, more in ((b"PK\x03\x04", 0), (b"PK\x01\x02", 2)):  # a member's own header, and the one in the directory
+        data[data.find(head) + at + more] = byte
+    (tmp_path / "all.npz").write_bytes(data)
+    assert "all.npz:x` cannot be read: " in refused(tmp_path, images="all.npz:x", labels="all.npz:y")
+
+
+def test_threads_load_an_array_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.savez(tmp_path / "all.npz", x=PIXELS, y=LABELS)
+    times, load, meet = [], Stored._loaded, Barrier(2)
+
+    def loaded(self: Stored) -> object:
+        times.append(self.key)
+        sleep(0.05)  # the other thread, which is there already, would begin too
+        return load(self)
+
+    images = opened(tmp_path, images="all.npz:x", labels="all.npz:y").labeled
+    monkeypatch.setattr(Stored, "_loaded", loaded)
+    with ThreadPoolExecutor(2) as pool:
+        found = [*pool.map(lambda row: (meet.wait(), images.read(np.array([row])))[1], range(2))]
+    assert times == ["x"]
+    np.testing.assert_array_equal([one for (one,) in found], PIXELS[:2])

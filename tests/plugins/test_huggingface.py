@@ -1,6 +1,7 @@
 """`huggingface`: data sets that the `datasets` library wrote, and what is said of those that will not do."""
 
 import json
+import os
 import socket
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from photos import picture, put
 from sslkit import OUTSIDE, UNKNOWN, Data, Images, Progress
 from sslkit.environment import fingerprint
 from sslkit.errors import DataError, MissingData
+from sslkit.images.scan import scan
 from sslkit_plugins.data.arrow_sets import split_of
 from sslkit_plugins.data.huggingface import HuggingFace
 
@@ -261,3 +263,17 @@ def test_recognized(root: Path, tmp_path: Path) -> None:
     assert HuggingFace.recognize(tmp_path) is None
     (root / "dataset_dict.json").write_text(json.dumps({"splits": ["gone"]}))
     assert HuggingFace.recognize(root) is None
+
+
+def test_what_was_seen_of_one_column_is_not_taken_for_another(tmp_path: Path) -> None:
+    both = table([0, 1, 2]).add_column("depth", [packed(picture(9 + i, 8, 8)) for i in range(3)])
+    datasets.DatasetDict({"train": both}).save_to_disk(tmp_path / "set")
+    for path in (tmp_path / "set").rglob("*"):
+        os.utime(path, (1e9, 1e9))
+
+    def digests(column: str) -> list[bytes]:
+        data = HuggingFace(root=tmp_path / "set", image_column=column).open_data(Progress(0, plugin="huggingface"))
+        return [look.digest for look in scan(data.labeled)]
+
+    first, second = digests("image"), digests("depth")
+    assert all(first + second) and not {*first} & {*second} and digests("image") == first

@@ -5,7 +5,7 @@ import io
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from sslkit.images import decoding
 from sslkit.images.decoding import decode
@@ -204,3 +204,12 @@ def test_decoding_leaves_cv2s_log_as_it_was(capfd: pytest.CaptureFixture[str]) -
         decode(encoded(NOISE, "GIF")[:-500])
     assert cv2.utils.logging.getLogLevel() == level
     assert "WARN" not in capfd.readouterr().err
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this PIL reads no AVIF")
+def test_avif_is_turned_upright() -> None:
+    """It says which side is up in a way of its own, which cv2 does not heed."""
+    image = Image.fromarray(HALVES)
+    exif = image.getexif()
+    exif[0x112] = 6
+    assert_close(decode(encoded(image, "AVIF", exif=exif, quality=100, subsampling="4:4:4")), np.rot90(HALVES, -1), 8)

@@ -591,3 +591,15 @@ def test_test_images_alone_have_classes_and_train_nothing(opened: Open, photos: 
     assert "name the same folder" in refused(opened, root=root, labeled="test", test="test")
     assert "classes = 4, but `test` has 3 folders" in refused(opened, root=root, test="test", classes=4)
     assert "there is no such folder" in refused(opened, labeled="trian", test="test", unlabeled="extra")
+
+
+def test_a_list_is_said_to_be_one(opened: Open, tmp_path: Path) -> None:
+    chosen = [name for name in ids(opened().labeled) if name.endswith("/0.png")]
+    (tmp_path / "list.txt").write_text("\n".join(chosen))
+    note = opened(labels_list=tmp_path / "list.txt").notes[0]
+    assert ", listed in labels_list, of the " in note and "seed" not in note
+
+
+def test_a_fraction_that_leaves_too_few_says_so(opened: Open) -> None:
+    message = refused(opened, labels_fraction=1.0, validation=0.5)
+    assert "labels_fraction = 1 takes " in message and message.endswith("Ask for fewer labels or fewer for validation")

@@ -14,6 +14,7 @@ from sslkit.corrections import corrected
 from sslkit.errors import DataError, RunError
 from sslkit.images import remembered
 from sslkit.images.scan import scan
+from sslkit_plugins.data import library
 from sslkit_plugins.data.image_folder import ImageFolder
 from sslkit_plugins.data.library import Library
 
@@ -306,3 +307,21 @@ def test_a_run_lists_what_it_left_out(photos: Path, tmp_path: Path) -> None:
     put(photos / "extra/3.png")
     with pytest.raises(RunError, match=r"data of .* has changed"):
         sslkit.run(resume=run.folder, device="cpu")
+
+
+def test_images_outside_the_root_are_remembered(
+    opened: Open, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their ids are whole paths."""
+    away = fill(tmp_path / "away", **{"cat": 2, "dog": 2})
+    long_ago(away)
+    said = {"labeled": str(away), "validation": 0}
+    scan(opened(**said).labeled)
+    assert looked(opened(**said).labeled, monkeypatch) == 0
+
+
+def test_other_decoders_see_other_images(opened: Open, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    long_ago(photos)
+    scan(opened().labeled)
+    monkeypatch.setattr(library, "DECODERS", "cv2 of tomorrow")
+    assert looked(opened().labeled, monkeypatch) == 9

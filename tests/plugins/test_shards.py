@@ -285,3 +285,10 @@ def test_images_that_cannot_be_read_are_left_out(opened: Open, root: Path) -> No
     data = opened(test="test.tar", leave_out=["unreadable", "duplicates"])
     assert {one.id for one in data.left_out} == {f"train-000.tar/{key}" for key in ("000", "001", "009")}
     assert "train-000.tar/002" in data.labeled.ids and len(whole(data.labeled)) == 6
+
+
+def test_tars_whose_names_contain_one_another_are_recognized(tmp_path: Path) -> None:
+    for name in ("train.tar", "train.tar.tar"):
+        write(tmp_path / name, {"0.png": png(), "0.cls": b"0"})
+    found = Shards.recognize(tmp_path)
+    assert found is not None and found.settings["labeled"] == "train.tar*.tar"

@@ -220,3 +220,13 @@ def test_small_tars_leave_nothing_behind(path: Path) -> None:
     os.utime(path, ns=(10**9, 10**9))
     index_tar(path)
     assert [*path.parent.iterdir()] == [path]
+
+
+def test_an_index_that_no_reader_of_zip_files_knows_is_as_none(path: Path, remembering: list[str]) -> None:
+    os.utime(path, ns=(10**9, 10**9))
+    first = index_tar(path)
+    (kept,) = path.parent.glob(".sslkit/*")
+    data = bytearray(kept.read_bytes())
+    data[data.find(b"PK\x01\x02") + 10] = 99  # a method of packing
+    kept.write_bytes(data)
+    assert alike(first, index_tar(path)) and len(remembering) == 2
