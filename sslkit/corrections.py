@@ -13,7 +13,7 @@ import numpy as np
 
 from .dataset import Data, Images, LeftOut, Rows
 from .errors import DataError
-from .images.words import counted, listed, near, printable, shown
+from .images.words import counted, listed, near, shown
 
 COLUMNS = ("id", "label")
 "What a file of corrections has at least; other columns say where a correction comes from."
@@ -95,7 +95,8 @@ def corrected(data: Data, labels: Mapping[str, str], where: str) -> Data:
     fresh = [] if pool is None else [row for row, s in enumerate(pool.ids) if labels.get(s) and s not in own]
     added = np.array([numbers[labels[pool.ids[row]]] for row in fresh] if pool else [], np.int64)
     gone = out | ({pool.ids[row] for row in fresh} if pool and apart else set())
-    left = tuple(LeftOut(sample, "unlabeled", f"of none of the classes ({where})") for sample in sorted(out))
+    reason = f"of none of the classes ({where})"
+    left = tuple(LeftOut(sample, "labeled" if sample in own else "unlabeled", reason) for sample in sorted(out))
     note = (
         f"{where}: {counted(len(labels), 'correction')} by hand: {counted(changed, 'label')} changed, "
         f"{counted(len(fresh), 'image')} newly labeled, {counted(len(out), 'image')} left out"
@@ -116,15 +117,13 @@ def _check(data: Data, labels: Mapping[str, str], where: str) -> None:
             f"{where}: {listed(strange)} is no class; the classes are {listed(data.classes)}"
             f"{near(strange[0], data.classes)}"
         )
-    known = {s for name in ("labeled", "unlabeled") if name in data.splits for s in data.splits[name].ids}
+    known = dict.fromkeys(s for name in ("labeled", "unlabeled") if name in data.splits for s in data.splits[name].ids)
     if unknown := [sample for sample in labels if sample not in known]:
         measured = {s for name in ("validation", "test") if name in data.splits for s in data.splits[name].ids}
         if both := [sample for sample in unknown if sample in measured]:
             raise DataError(f"{where}: {listed(both)} is there to measure, and cannot be a label to learn from")
-        raise DataError(
-            f"{where}: no image of the labeled or unlabeled ones is called {listed(unknown)}. Ids look like "
-            f"{shown(printable(next(iter(known))))}"
-        )
+        like = f". Ids look like {shown(next(iter(known)))}" if known else ""
+        raise DataError(f"{where}: no image of the labeled or unlabeled ones is called {listed(unknown)}{like}")
 
 
 def _joined(labeled: Images, kept: Rows, truth: Rows, pool: Images | None, fresh: Rows, classes: Rows) -> Images:

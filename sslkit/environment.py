@@ -63,13 +63,15 @@ def environment(device: torch.device, data: Data, recipe: Recipe) -> dict[str, A
 
 
 def fingerprint(data: Data) -> str:
-    """A digest over classes, ids and labeled truth: what a resumed run must find again."""
+    """A digest over classes, ids, labeled truth and weights: what a resumed run must find again."""
     digest = hashlib.blake2b("\x1f".join(data.classes).encode(), digest_size=16)
     for name, images in data.splits.items():
         digest.update(name.encode())
         for sample in images.ids:
             digest.update(sample.encode("utf-8", "surrogateescape") + b"\0")
     digest.update(np.ascontiguousarray(data.labeled.truth).tobytes())
+    if data.labeled.weight is not None:
+        digest.update(np.ascontiguousarray(data.labeled.weight).tobytes())
     return digest.hexdigest()
 
 

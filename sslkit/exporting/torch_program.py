@@ -46,13 +46,22 @@ def write(model: Finished, target: Path, done: Callable[[int], None]) -> float:
 def pickles(path: Path) -> tuple[str, ...]:
     """What to say of pickles in a program, which torch's older versions write; a reader must trust who made them."""
     with zipfile.ZipFile(path) as archive:
-        found = [name for name in archive.namelist() if name.endswith(".pkl") or archive.read(name)[:2] in PICKLED]
+        found = [name for name in archive.namelist() if pickled(archive, name)]
     said = f"torch {torch.__version__} wrote pickles into {path.name}: {listed(found)}. A later torch writes none"
     return (said,) if found else ()
 
 
-PICKLED = (b"PK", b"\x80\x02")
-"How an archive of torch's begins that holds pickles, and a pickle itself."
+def pickled(archive: zipfile.ZipFile, name: str) -> bool:
+    """Whether an entry is an archive of torch's, which holds pickles, or a pickle itself. Numbers may begin as either does."""
+    if name.endswith(".pkl"):
+        return True
+    with archive.open(name) as entry:
+        head = entry.read(4)
+        return head == ZIPPED or (head[:2] == PICKLE and entry.seek(-1, 2) >= 0 and entry.read() == STOP)
+
+
+ZIPPED, PICKLE, STOP = b"PK\x03\x04", b"\x80\x02", b"."
+"How archives and pickles begin, and how pickles end."
 
 
 def lines(path: str) -> str:

@@ -1,6 +1,7 @@
 """A person's corrections are labels of the next run: read strictly, part of the recipe, said with where they come from."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from small import BASE
 import sslkit
 from sslkit import Data, Images
 from sslkit.corrections import corrected, read_corrections
+from sslkit.environment import fingerprint
 from sslkit.errors import DataError, RecipeError
 from sslkit.folder import Run
 from sslkit.opening import open_data
@@ -165,3 +167,20 @@ def test_a_file_that_is_not_there_is_a_problem_of_the_recipe(recipe: Path, tmp_p
 def test_runs_that_were_made_without_have_the_hash_they_had(recipe: Path) -> None:
     assert "corrections" not in load("noisy_student").table
     assert Run(recipe.parent).folder == recipe.parent
+
+
+def test_an_image_of_none_of_the_classes_is_listed_where_it_was(data: Data) -> None:
+    assert [one[:2] for one in corrected(data, {"b": "", "c": ""}, "it").left_out] == [
+        ("b", "labeled"),
+        ("c", "unlabeled"),
+    ]
+
+
+def test_corrections_of_data_that_only_measures() -> None:
+    with pytest.raises(DataError, match=r"no image of the labeled or unlabeled ones is called `x`$"):
+        corrected(Data(("cat", "dog"), images("", []), test=images("t", [0])), {"x": "cat"}, "it")
+
+
+def test_other_weights_are_other_data(data: Data) -> None:
+    prints = {fingerprint(replace(data, labeled=images("a b", [0, 1], weight=w))) for w in (None, [1, 2], [2, 1])}
+    assert len(prints) == 3

@@ -410,3 +410,10 @@ def test_what_the_run_does_not_keep(done, here, refused):
 def test_formats_of_the_command_are_those_that_there_are():
     assert tuple(FORMATS) == command.FORMATS
     assert issubclass(ExportError, SslkitError) and issubclass(DiskFull, RunError)
+
+
+def test_numbers_that_begin_as_a_pickle_does_are_none(here):
+    with zipfile.ZipFile(here / "new.pt2", "w") as archive:
+        for name, head in (("zipped", b"PK"), ("pickle", b"\x80\x02"), ("empty", b"")):
+            archive.writestr(name, head and head + bytes(9))
+    assert torch_program.pickles(here / "new.pt2") == ()
