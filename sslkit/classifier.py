@@ -2,24 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .dataset import Images
+from .dataset import Images, Rows
 from .loader import ViewMaker
 from .network import Network
+from .prefetch import one_ahead
 from .streams import to_floats
 from .types import Outputs
 
 
-def chunks(images: Images, view: ViewMaker, rows: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """A split in order: positions (M,) and images (M, H, W, C) uint8. The key of a row's noise is its position."""
-    for start in range(0, len(images), rows):
-        position = np.arange(start, min(start + rows, len(images)))
-        yield torch.from_numpy(position), torch.from_numpy(view(images.read(position), position))
+PIECE = 32
+"Images that are read before they are resized: a chunk of large ones must not lie in memory as they are."
+
+
+def chunks(images: Images, views: Sequence[ViewMaker], rows: int) -> Iterator[tuple[Tensor, list[Tensor]]]:
+    """A split in order: positions (M,), and for each view its images (M, H, W, C) uint8. A thread reads one chunk ahead.
+
+    The key of a row's noise is its position.
+    """
+    starts = range(0, len(images), rows)
+    read = (fitted(images, views, np.arange(at, min(at + rows, len(images)))) for at in starts)
+    for position, made in one_ahead(read):
+        yield (
+            torch.from_numpy(position),
+            [torch.from_numpy(view.noised(one, position)) for view, one in zip(views, made, strict=True)],
+        )
+
+
+def fitted(images: Images, views: Sequence[ViewMaker], position: Rows) -> tuple[Rows, list[Any]]:
+    """Rows (M,) of a split, and for each view its images without noise, as `ViewMaker.fit` makes them."""
+    pieces = (images.read(position[at : at + PIECE]) for at in range(0, len(position), PIECE))
+    parts = [[view.fit(piece) for view in views] for piece in pieces]
+    return position, [joined(each) for each in zip(*parts, strict=True)]
+
+
+def joined(parts: Sequence[Any]) -> Any:
+    """Pieces as one: arrays, or lists of images that a transform resizes."""
+    return list(chain.from_iterable(parts)) if isinstance(parts[0], list) else np.concatenate(parts)
 
 
 class NetworkClassifier:
@@ -39,11 +65,11 @@ class NetworkClassifier:
             self._known[id(images)] = (images, self._predict(images))
         return self._known[id(images)][1]
 
-    @torch.no_grad()
     def _predict(self, images: Images) -> Tensor:
+        return torch.cat([self.answer(made) for _, (made,) in chunks(images, [self.view], self.rows)])
+
+    @torch.no_grad()
+    def answer(self, images: Tensor) -> Tensor:
+        """Images of the view (M, H, W, C) uint8 -> (M, K) probabilities, on the CPU."""
         self.network.set_mode(noise=False, batch_norm="running", write_stats=False)
-        answers = [
-            self.decide(self.network(to_floats(chunk, self.device))).float().softmax(1).cpu()
-            for _, chunk in chunks(images, self.view, self.rows)
-        ]
-        return torch.cat(answers)
+        return self.decide(self.network(to_floats(images, self.device))).float().softmax(1).cpu()

@@ -85,12 +85,10 @@ def label_pool(state: State, session: Session) -> Targets:
     rows = settings.label_batch
     total, began = -(-len(images) // rows), time.perf_counter()
     filling = Filling(len(images), most_probable(len(state.facts.classes), settings.label_top))
-    for number, chunk in enumerate(zip(*(chunks(images, maker, rows) for maker in makers), strict=True)):
-        views = {maker.spec.name: made for maker, (_, made) in zip(makers, chunk, strict=True)}
+    for number, (position, made) in enumerate(chunks(images, makers, rows)):
+        views = {maker.spec.name: view for maker, view in zip(makers, made, strict=True)}
         progress = Progress(state.seed, state.cfg.index, number, total, scope="pool")
-        batch = make_batch(
-            state, "unlabeled", {"index": chunk[0][0], "position": chunk[0][0], "views": views}, progress
-        )
+        batch = make_batch(state, "unlabeled", {"index": position, "position": position, "views": views}, progress)
         ask = LabelForward(state.forward(Step(batch, None, progress), "pool"), state.decide("pool"), batch)
         filling.add(state.hooks.label("pool", batch, ask, progress))
         left = (time.perf_counter() - began) * (len(images) / filling.done - 1)

@@ -85,7 +85,14 @@ class ViewMaker:
 
     def __call__(self, images: list[Image], position: Rows) -> Image:
         """(N,) images of any size -> (N, size, size, C)."""
-        made: Any = images if self.resized else fitted(images, self.spec)
+        return self.noised(self.fit(images), position)
+
+    def fit(self, images: list[Image]) -> Any:
+        """Images of any size -> (N, size, size, C), or as they are where a transform resizes them."""
+        return images if self.resized else fitted(images, self.spec)
+
+    def noised(self, made: Any, position: Rows) -> Image:
+        """What `fit` made (N,) -> (N, size, size, C), with the noise of draw positions (N,)."""
         for base, (name, transform) in zip(self.bases, self.transforms, strict=True):
             made = self._transformed(name, transform, made, row_keys(base, position))
         return np.ascontiguousarray(made)
