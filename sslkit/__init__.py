@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .errors import MissingData, SslkitError
     from .folder import Run
     from .measuring.evaluate import Evaluation, evaluate
+    from .predicting.predict import Prediction, predict
     from .runs import run
     from .starting.recognized import Recognized
     from .types import (
@@ -37,6 +38,7 @@ _HOMES = {
     "errors": ["MissingData", "SslkitError"],
     "folder": ["Run"],
     "measuring.evaluate": ["Evaluation", "evaluate"],
+    "predicting.predict": ["Prediction", "predict"],
     "runs": ["run"],
     "starting.recognized": ["Recognized"],
     "dataset": ["Data", "Image", "Images", "Labeled", "LeftOut", "Look", "OUTSIDE", "UNKNOWN"],
@@ -65,6 +67,7 @@ __all__ = [
     "LossTerm",
     "MissingData",
     "Outputs",
+    "Prediction",
     "Progress",
     "Recognized",
     "Run",
@@ -77,6 +80,7 @@ __all__ = [
     "evaluate",
     "global_mean",
     "hookimpl",
+    "predict",
     "run",
 ]
 

@@ -35,6 +35,8 @@ class Forgiving(io.FileIO):
     """
 
     product = False
+    gone = False
+    "Whether its reader has gone away."
 
     def write(self, data: Any) -> int:
         """Write what can be written. Raises `Lost`."""
@@ -45,6 +47,7 @@ class Forgiving(io.FileIO):
                 self.product = False
                 why = (error.strerror or str(error)).lower()
                 raise Lost(f"the output could not be written: {why}. What was written of it is not whole") from error
+            self.gone = error.errno in GONE
             return memoryview(data).nbytes
 
 
