@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -19,6 +20,12 @@ from .sources import Sources
 Reason = Literal["unreadable", "duplicates"]
 KEYS = {"train": "labeled", "extra": "unlabeled", "validation": "validation", "test": "test"}
 "What a split is called whose images come from a source."
+WHY = {
+    "it cannot be read": "that cannot be read",
+    "the same image is in": "that validation or test has as well",
+    "the same image trains": "that training has as well",
+}
+"How reasons begin, and what is said of all images that are left out for one."
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +34,33 @@ class Cleaned:
 
     sources: Sources
     left_out: tuple[LeftOut, ...] = ()
-    notes: tuple[str, ...] = ()
+    odd: tuple[str, ...] | None = None
+    "What else was noticed; None: nothing was looked at."
+    digests: Mapping[int, bytes] = field(default_factory=dict)
+    "Of the rows that can be read, where copies are to be left out."
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is said in the run's output."""
+        return () if self.odd is None else (_told(self.left_out), *self.odd)
+
+    def apart(self, library: Library, train: Rows, aside: Rows) -> Cleaned:
+        """What is left once images are set aside to validate, which no folder is for: no copy of one trains.
+
+        Those go of which `train` has a copy, so that there are as many labels as the recipe says; and from the unlabeled
+        images the copies of the others.
+        """
+        twice = self._copies(aside, train)
+        pool = self._copies(self.sources.extra, aside[~np.isin(aside, twice)])
+        left = [LeftOut(library.ids[row], "validation", "the same image trains, too") for row in twice.tolist()]
+        left += [LeftOut(library.ids[row], "unlabeled", "the same image is in validation") for row in pool.tolist()]
+        kept = {"train": _without(self.sources.train, twice), "extra": _without(self.sources.extra, pool)}
+        return replace(self, sources=replace(self.sources, **kept), left_out=(*self.left_out, *left))
+
+    def _copies(self, rows: Rows, of: Rows) -> Rows:
+        """Which of the rows show what others do."""
+        there = {self.digests[row] for row in of.tolist() if row in self.digests}
+        return np.array([row for row in rows.tolist() if self.digests.get(row) in there], np.int64)
 
 
 def cleaned(library: Library, classes: tuple[str, ...], sources: Sources, reasons: Sequence[Reason]) -> Cleaned:
@@ -40,8 +73,13 @@ def cleaned(library: Library, classes: tuple[str, ...], sources: Sources, reason
     _still_there(library, classes, given["train"], kept["train"], sources.name("labeled"))
     left = [LeftOut(library.ids[row], KEYS[key], why) for key, rows in out.items() for row, why in rows.items()]
     gone = np.array(sorted(set(out["train"])), np.int64)
-    notes = (*_told(out), *_contradictions(library, kept["train"], looks))
-    return Cleaned(replace(sources, **kept, gone=gone), tuple(left), notes)
+    odd = tuple(_contradictions(library, kept["train"], looks))
+    sound = {row: look.digest for row, look in looks.items() if not look.problem}
+    return Cleaned(replace(sources, **kept, gone=gone), tuple(left), odd, sound if "duplicates" in reasons else {})
+
+
+def _without(rows: Rows, gone: Rows) -> Rows:
+    return rows[~np.isin(rows, gone)]
 
 
 def _unwanted(
@@ -71,15 +109,18 @@ def _still_there(library: Library, classes: tuple[str, ...], before: Rows, after
         )
 
 
-def _told(out: Mapping[str, Mapping[int, str]]) -> Iterator[str]:
+def _told(left: Sequence[LeftOut]) -> str:
     """How many images were left out."""
-    said = []
-    for key, rows in out.items():
-        copies = sum(why.startswith("the same") for why in rows.values())
-        broken = len(rows) - copies
-        said += [f"{counted(broken, 'image')} of {KEYS[key]} that cannot be read"] if broken else []
-        said += [f"{counted(copies, 'image')} of {KEYS[key]} that validation or test has as well"] if copies else []
-    yield f"left out: {', '.join(said)}; left_out.json in the run's folder lists them" if said else "left out: no image"
+    counts = Counter((one.split, words) for one in left for begin, words in WHY.items() if one.reason.startswith(begin))
+    said = [
+        f"{counted(number, 'image')} of {split} {words}"
+        for split in KEYS.values()
+        for words in WHY.values()
+        if (number := counts[split, words])
+    ]
+    return (
+        f"left out: {', '.join(said)}; left_out.json in the run's folder lists them" if said else "left out: no image"
+    )
 
 
 def _contradictions(library: Library, train: Rows, looks: Mapping[int, Look]) -> Iterator[str]:

@@ -55,7 +55,8 @@ class Splits:
     "Pixels that an image may have: larger ones are not decoded, as a small file can claim billions."
     leave_out: list[Reason] = field(default_factory=list)
     """What is left out, which takes a look at every image when the data is opened (it is remembered): `unreadable` images,
-    and `duplicates`: images to train or validate on that are in test as well, or in the folder of validation, pixel by pixel."""
+    and `duplicates`: images to train or validate on that are in test as well, or in the folder of validation, pixel by pixel;
+    and, where validation is set aside, its images that training has as well, and unlabeled copies of the others."""
 
     @property
     def decoding(self) -> Decoding:
@@ -71,8 +72,9 @@ class Splits:
         """The splits of `progress.seed`. Raises `DataError` where they cannot be as the recipe says."""
         self._sensible(library.where)
         clean = cleaned(library, classes, sources, self.leave_out) if self.leave_out else Cleaned(sources)
-        sources = clean.sources
-        labeled, aside, hidden = self._drawn(library, classes, sources, progress)
+        labeled, aside, hidden = self._drawn(library, classes, clean.sources, progress)
+        clean = clean.apart(library, np.concatenate([labeled, hidden]), aside)
+        sources, aside = clean.sources, aside[np.isin(aside, clean.sources.train)]
         pools = self.hides or len(sources.extra) > 0 or sources.pools
         own = np.sort(np.concatenate([labeled, hidden])) if self.include_labeled and pools else hidden
         validation = aside if sources.validation is None else sources.validation

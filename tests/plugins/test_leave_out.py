@@ -13,6 +13,7 @@ from sslkit import Data, Progress
 from sslkit.corrections import corrected
 from sslkit.errors import DataError, RunError
 from sslkit.images import remembered
+from sslkit.images.copies import shared
 from sslkit.images.scan import scan
 from sslkit_plugins.data import library
 from sslkit_plugins.data.image_folder import ImageFolder
@@ -325,3 +326,34 @@ def test_other_decoders_see_other_images(opened: Open, photos: Path, monkeypatch
     scan(opened().labeled)
     monkeypatch.setattr(library, "DECODERS", "cv2 of tomorrow")
     assert looked(opened().labeled, monkeypatch) == 9
+
+
+@pytest.mark.parametrize("include_labeled", [True, False])
+@pytest.mark.parametrize("said", [{}, {"labels_per_class": 2}])
+def test_no_copy_of_what_is_set_aside_trains(
+    opened: Open, photos: Path, include_labeled: bool, said: dict[str, object]
+) -> None:
+    for path in sorted((photos / "train").rglob("*.png")):
+        (photos / "extra" / f"{path.parent.name}{path.name}").write_bytes(path.read_bytes())
+        if path.name in ("0.png", "1.png", "2.png"):
+            path.with_name(f"more{path.name}").write_bytes(path.read_bytes())
+
+    def at(seed: int, *leave_out: str) -> tuple[Data, list[str]]:
+        data = opened(*leave_out, seed=seed, validation=0.4, include_labeled=include_labeled, **said)
+        looks = {name: scan(images) for name, images in data.splits.items()}
+        return data, [one.split for one in shared(data, looks) if one.other == "validation"]
+
+    assert {split for seed in range(4) for split in at(seed)[1]} == {"labeled", "unlabeled"}
+    for seed in range(4):
+        data, both = at(seed, "duplicates")
+        bare = at(seed)[0]
+        assert not both and data.validation is not None and len(data.labeled) == len(bare.labeled)
+        gone = {one.id for one in data.left_out}
+        assert {one.split for one in data.left_out} == {"validation", "unlabeled"}
+        assert gone.isdisjoint(name for images in data.splits.values() for name in images.ids)
+        assert gone | {n for s in data.splits.values() for n in s.ids} == {
+            n for s in bare.splits.values() for n in s.ids
+        }
+        told = [note for note in data.notes if note.startswith("left out: ")]
+        assert len(told) == 1 and "of validation that training has as well" in told[0]
+        assert not any(note.startswith("not used") for note in data.notes)
