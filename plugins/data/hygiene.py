@@ -54,8 +54,8 @@ class Cleaned:
         pool = self._copies(self.sources.extra, aside[~np.isin(aside, twice)])
         left = [LeftOut(library.ids[row], "validation", "the same image trains, too") for row in twice.tolist()]
         left += [LeftOut(library.ids[row], "unlabeled", "the same image is in validation") for row in pool.tolist()]
-        kept = {"train": _without(self.sources.train, twice), "extra": _without(self.sources.extra, pool)}
-        return replace(self, sources=replace(self.sources, **kept), left_out=(*self.left_out, *left))
+        train, extra = _without(self.sources.train, twice), _without(self.sources.extra, pool)
+        return replace(self, sources=replace(self.sources, train=train, extra=extra), left_out=(*self.left_out, *left))
 
     def _copies(self, rows: Rows, of: Rows) -> Rows:
         """Which of the rows show what others do."""
