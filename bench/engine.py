@@ -20,16 +20,16 @@ from torch.nn import functional
 
 from sslkit.ahead import make
 from sslkit.check.probe import throwaway
+from sslkit.dataset import Labeled
 from sslkit.engine import train_step
 from sslkit.environment import determinism
 from sslkit.folder import Run
 from sslkit.journal import Journal
+from sslkit.opening import open_data
 from sslkit.recipe import load
 from sslkit.session import Session
-from sslkit.opening import open_data
 from sslkit.state import State, facts_of, fresh_state
 from sslkit.streams import assemble, make_streams
-from sslkit.dataset import Labeled
 from sslkit.types import Targets
 
 NULL = '''

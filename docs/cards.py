@@ -20,9 +20,9 @@ from sslkit.check.picture import picture
 from sslkit.check.probe import compose
 from sslkit.check.tree import draw
 from sslkit.hookspecs import hooks_of
+from sslkit.opening import open_data
 from sslkit.recipe import load, shipped
 from sslkit.recipe.model import Entry, Generation, Recipe
-from sslkit.opening import open_data
 from sslkit.state import facts_of
 
 HERE = Path(__file__).parent / "methods"

@@ -15,16 +15,16 @@ from torch import Tensor, nn
 
 from sslkit.ahead import load_steps
 from sslkit.check.probe import begun, opened, short_session
+from sslkit.dataset import Labeled
 from sslkit.engine import train_step
 from sslkit.labels import label_pool
 from sslkit.network import Network
+from sslkit.opening import open_data
 from sslkit.recipe import load
 from sslkit.recipe.model import Generation, Recipe
 from sslkit.session import Session
-from sslkit.opening import open_data
 from sslkit.state import State
 from sslkit.streams import assemble, make_streams
-from sslkit.dataset import Labeled
 from sslkit.types import Outputs
 
 L, U = 7, 11

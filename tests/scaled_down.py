@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 
 from sslkit.errors import MissingData
-from sslkit.recipe import load, shipped
 from sslkit.opening import open_data
+from sslkit.recipe import load, shipped
 
 CLASSES = ("ant", "bee", "cat")
 EACH = 8

@@ -35,8 +35,9 @@ def blank(card: Card) -> str:
 
 
 def example(card: Card, recipes: Mapping[str, Mapping[str, Any]]) -> tuple[str, str]:
-    """Where a plugin's example is from, and the example: a shipped recipe's table of it, or else its defaults."""
-    for name, table in recipes.items():
+    """Where a plugin's example is from, and the example: the fullest table of it in a shipped recipe, or its defaults."""
+    if recipes:
+        name, table = max(recipes.items(), key=lambda item: len(item[1]))
         return f"as in {name}", snippet(card.section, table)
     return "with its defaults", blank(card)
 

@@ -8,8 +8,8 @@ from sslkit import Data, Images
 from sslkit.answers import overlap
 from sslkit.check.guards import guards, held_out
 from sslkit.check.probe import META, compose, facts_without
-from sslkit.recipe import load
 from sslkit.opening import open_data
+from sslkit.recipe import load
 
 CPU = torch.device("cpu")
 TAUGHT = """

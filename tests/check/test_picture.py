@@ -20,8 +20,8 @@ from sslkit.check.probe import META, compose, facts_without
 from sslkit.check.rows import BARS, bars
 from sslkit.check.seen import Seconds
 from sslkit.check.tree import draw
-from sslkit.recipe import load
 from sslkit.opening import open_data
+from sslkit.recipe import load
 from sslkit.tables import size
 
 SMALL = ["data.labels_per_class=1", "data.test=1600", "data.validation=10", "model.size=16", "batch.labeled=6"]

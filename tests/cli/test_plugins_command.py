@@ -234,7 +234,7 @@ def test_a_page_in_words():
         '  works where labels are made for the pool alone (labels = "pool")',
     ]:
         assert f"\n{line}" in f"\n{said}"
-    assert "used by\n  noisy_student" in said
+    assert "used by\n  finetune_noisy_student, noisy_student" in said
     assert said.endswith('in a recipe, as in noisy_student\n\n[[labeler]]\nuse = "class_balance"\nper_class = 200\n')
     assert "its targets no longer tell their confidence" in run("show", "hard_labels").stdout
     assert "needs a plugin that implements `average`" in run("show", "averaged_student").stdout

@@ -15,9 +15,9 @@ from sslkit.engine import make_targets, train_step
 from sslkit.folder import Run
 from sslkit.labels import label_pool
 from sslkit.network import build_network
+from sslkit.opening import open_data
 from sslkit.recipe.model import Entry
 from sslkit.session import Session
-from sslkit.opening import open_data
 from sslkit.state import facts_of, fresh_state, plugins_of
 from sslkit.streams import assemble, make_streams
 

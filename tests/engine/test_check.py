@@ -17,8 +17,8 @@ from sslkit.check.trial import Trouble
 from sslkit.check.verdict import unjudged
 from sslkit.environment import fingerprint
 from sslkit.errors import PluginError
-from sslkit.recipe import load
 from sslkit.opening import open_data
+from sslkit.recipe import load
 
 SMALL = {"data.labels_per_class": 1, "data.validation": 0, "data.test": 1600, "model.size": 16, "batch.labeled": 6}
 LOSSES = {

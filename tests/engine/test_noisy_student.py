@@ -14,8 +14,8 @@ from sslkit.artifacts import load_tree
 from sslkit.errors import RecipeError
 from sslkit.evaluation import make_classifier
 from sslkit.measuring.evaluate import trained
-from sslkit.recipe import load
 from sslkit.opening import open_data
+from sslkit.recipe import load
 from sslkit.streams import to_floats
 
 MU = 2

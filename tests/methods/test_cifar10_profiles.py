@@ -14,8 +14,8 @@ from test_every_recipe import PASSES
 import sslkit
 from sslkit.errors import MissingData, RecipeError
 from sslkit.network import build_network
-from sslkit.recipe import load, shipped
 from sslkit.opening import open_data
+from sslkit.recipe import load, shipped
 from sslkit.state import facts_of, plugins_of
 
 PREFIX = "cifar10/"

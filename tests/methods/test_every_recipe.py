@@ -16,8 +16,8 @@ import sslkit
 from sslkit.check.examine import examine
 from sslkit.check.probe import probe
 from sslkit.hookspecs import hooks_of
-from sslkit.recipe import load
 from sslkit.opening import open_data
+from sslkit.recipe import load
 
 METHODS = harness.SHIPPED
 "`tests/recipe/test_scaled_down.py` and `test_paper_recipes.py` have Noisy Student at other sizes."

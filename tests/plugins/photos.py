@@ -1,5 +1,7 @@
 """Folders of small images, as the tests of `image_folder` need them."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -33,3 +35,25 @@ def fill(root: Path, **counts: int) -> Path:
         for i in range(count):
             put(root / folder / f"{i}.png", picture(number + 3 * i, 12 + i % 5, 10 + i % 3))
     return root
+
+
+def as_nobody(action: Callable[[], object]) -> str:
+    """What a child that is not root gets from an action."""
+    inside, outside = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.environ["XDG_CACHE_HOME"] = "/nowhere"
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+            said = str(action())
+        except BaseException as error:
+            said = f"{type(error).__name__}: {error}"
+        os.write(outside, said.encode()[:60_000])
+        os._exit(0)
+    os.close(outside)
+    with os.fdopen(inside, "rb") as answer:
+        said = answer.read().decode()
+    os.waitpid(child, 0)
+    return said

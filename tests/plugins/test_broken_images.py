@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from photos import fill, picture, put
+from photos import as_nobody, fill, picture, put
 from PIL import Image
 
 from sslkit import Data, Images, Look, Progress
@@ -233,28 +233,6 @@ def test_a_file_that_may_not_be_read(folder: Path) -> None:
     said = as_nobody(lambda: [look.problem for look in scan(pool(folder))])
     assert said == "['', 'Permission denied']" and not (folder / ".sslkit").exists()
     assert as_nobody(lambda: [one.id for one in opened(folder, "unreadable").left_out]) == "['pool/1.png']"
-
-
-def as_nobody(action: Callable[[], object]) -> str:
-    """What a child that is not root gets from an action."""
-    inside, outside = os.pipe()
-    child = os.fork()
-    if not child:
-        try:
-            os.environ["XDG_CACHE_HOME"] = "/nowhere"
-            os.setgroups([])
-            os.setgid(65534)
-            os.setuid(65534)
-            said = str(action())
-        except BaseException as error:
-            said = f"{type(error).__name__}: {error}"
-        os.write(outside, said.encode()[:60_000])
-        os._exit(0)
-    os.close(outside)
-    with os.fdopen(inside, "rb") as answer:
-        said = answer.read().decode()
-    os.waitpid(child, 0)
-    return said
 
 
 # Several threads at once ------------------------------------------------------------------------------------------------

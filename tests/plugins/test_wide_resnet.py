@@ -9,8 +9,8 @@ from torch.nn.functional import leaky_relu
 
 from sslkit import SslkitError
 from sslkit.network import build_network
-from sslkit.recipe import load
 from sslkit.opening import open_data
+from sslkit.recipe import load
 from sslkit.state import facts_of, plugins_of
 from sslkit.testing import check_plugin
 from sslkit_plugins.model.wide_resnet import WideResNet, parameters_of

@@ -88,7 +88,7 @@ def test_a_plugin_of_another_section_on_the_command_line():
 @pytest.mark.parametrize(
     ("typed", "said", "never"),
     [
-        ("nosuch", "Commands: run, check", "Did you mean"),
+        ("nosuch", "Commands: init, run, check", "Did you mean"),
         ("recipes show noisy", "Did you mean `noisy_student` or `noisy_student_imagenet`", "`metrics"),
         ("check supervised --device foo", "no kind of device is called so); there is: cpu", "xla"),
         ("evaluate nothing --set metric.a=1 2", "needs quotes", "Traceback"),

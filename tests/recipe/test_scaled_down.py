@@ -11,9 +11,9 @@ import sslkit
 from sslkit import hookimpl
 from sslkit.check.probe import probe
 from sslkit.errors import MissingData, RunError
+from sslkit.opening import open_data
 from sslkit.recipe import load, shipped
 from sslkit.recipe.model import Entry
-from sslkit.opening import open_data
 from sslkit_plugins.labeler.fixed_selection import FixedSelection
 from sslkit_plugins.model.unstrided import Unstrided
 

@@ -19,9 +19,9 @@ from small import BASE
 import sslkit
 from sslkit.errors import RunError, SslkitError
 from sslkit.folder import Run
+from sslkit.opening import open_data
 from sslkit.recipe import load
 from sslkit.recipe.tables import mixed
-from sslkit.opening import open_data
 
 FILES = {
     "recipe.toml", "environment.json", "metrics.jsonl", "summary.json",
@@ -217,8 +217,8 @@ def test_a_model_is_made_from_its_folder_alone(recipe, out, monkeypatch):
     watch = lambda name, pretrained=False, **kwargs: fetched.append(pretrained) or create(name, **kwargs)  # noqa: E731
     monkeypatch.setattr(timm, "create_model", watch)
     done = sslkit.run(recipe("[model]\npretrained = true"), out=out, device="cpu")
-    assert fetched[:2] == [False, False]  # rehearsals
-    assert fetched[2:] == [True, False, True]  # a student, its model as the next one's teacher, that one's student
+    assert fetched[:3] == [False, True, False]  # rehearsals: both generations, and whether the weights are to be had
+    assert fetched[3:] == [True, False, True]  # a student, its model as the next one's teacher, that one's student
     monkeypatch.setattr(sslkit.state.Hooks, "open_data", None)
     made = done.model(0)
     weights = load_file(out / "models/generation-0/model.safetensors")
