@@ -71,9 +71,9 @@ def run(
     on from there in the same bits.
     """
     require_timm()
-    place = choose_device(device)
+    place, moved = choose_device(device), None
     if resume is not None:
-        loaded = _to_resume(Path(resume), recipe, overrides, seed)
+        loaded, moved = _to_resume(Path(resume), recipe, overrides, seed)
         folder = Path(resume)
         if Run(folder).finished:
             check_unedited(folder)
@@ -86,7 +86,8 @@ def run(
         check_names(loaded.generations)
         folder = new_folder(out, loaded.name)
     with stop_signals() as stop, noticed(), determinism(loaded.settings.deterministic):
-        return _run_in(folder, loaded, place, stop, new=resume is None)
+        data = None if moved is None else open_data(moved)
+        return _run_in(folder, loaded, place, stop, data, new=resume is None)
 
 
 def check_unedited(folder: Path) -> None:
@@ -100,14 +101,30 @@ def check_unedited(folder: Path) -> None:
         )
 
 
-def _to_resume(folder: Path, recipe: Any, overrides: Any, seed: int | None) -> Recipe:
-    """The folder's own recipe; one given beside it must be the same."""
+def _to_resume(folder: Path, recipe: Any, overrides: Any, seed: int | None) -> tuple[Recipe, Recipe | None]:
+    """The folder's own recipe, and one that opens its data where it lies now, where that is said to be elsewhere.
+
+    Otherwise one given beside it must be the same.
+    """
     own = Run(folder).recipe()
     if recipe is not None or overrides or seed is not None:
         given = _loaded(recipe if recipe is not None else folder / RECIPE, overrides, seed)
         if given.hash != own.hash:
-            raise RunError(mixed(folder, own.table, given.table))
-    return own
+            if not _moved(own, given):
+                raise RunError(mixed(folder, own.table, given.table))
+            return own, given
+    return own, None
+
+
+def _moved(own: Recipe, given: Recipe) -> bool:
+    """Whether recipes differ in nothing but paths of their data; that it is the same, `Run.restore` looks at."""
+    data = next(entry.plugin for entry in given.generations[0].entries() if entry.section == "data")
+    paths = {key for key in given.table["data"] if isinstance(getattr(data, key, None), Path)}
+    hashes = [
+        hash_of({**one.table, "data": {key: value for key, value in one.table["data"].items() if key not in paths}})
+        for one in (own, given)
+    ]
+    return hashes[0] == hashes[1]
 
 
 def _loaded(recipe: str | Path | Recipe, overrides: dict[str, Any] | None, seed: int | None) -> Recipe:
