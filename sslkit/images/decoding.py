@@ -21,6 +21,8 @@ LARGEST = 100.0
 JPEG, END_OF_JPEG, PNG = b"\xff\xd8\xff", b"\xff\xd9", b"\x89PNG\r\n\x1a\n"
 GREY_DEEP = "I;16"
 "How PIL's modes of 16-bit grey begin; it would clip them at 255, where cv2 scales them."
+OPAQUE = (b"\0", b"\2")
+"PNG's kinds of colour that have no alpha, and no palette that could: grey and RGB."
 BY_PIL = ("JPEG", "MPO", "AVIF")
 "PIL's formats that cv2 cuts short without a word, or does not turn upright."
 DEEP = ("F", "I")
@@ -41,7 +43,7 @@ def decode(data: bytes, channels: int = 3, largest: float = LARGEST) -> Image:
     """
     if not data:
         raise ValueError("the file is empty")
-    if data.startswith(JPEG) and data.endswith(END_OF_JPEG) and (size := jpeg_size(data)):
+    if size := plain_size(data):
         check_size(*size, largest)
         image = by_cv2(data, channels)
         if image is not None:
@@ -56,6 +58,22 @@ def check_size(height: int, width: int, largest: float) -> None:
             f"it has {width:,} x {height:,} pixels, {height * width / 1e6:,.0f} megapixels, and images of at most "
             f"{largest:g} are read"
         )
+
+
+def plain_size(data: bytes) -> tuple[int, int] | None:
+    """Height and width of a file of the two usual kinds that cv2 gets right; None of any other, at which PIL has a look."""
+    if data.startswith(JPEG) and data.endswith(END_OF_JPEG):
+        return jpeg_size(data)
+    return png_size(data) if data.startswith(PNG) else None
+
+
+def png_size(data: bytes) -> tuple[int, int] | None:
+    """Height and width that a PNG's header says, where nothing before its pixels makes any of them transparent."""
+    pixels = data.find(b"IDAT")
+    if pixels < 0 or data[12:16] != b"IHDR" or data[25:26] not in OPAQUE or data.find(b"tRNS", 0, pixels) >= 0:
+        return None
+    width, height = struct.unpack_from(">II", data, 16)
+    return height, width
 
 
 def jpeg_size(data: bytes) -> tuple[int, int] | None:

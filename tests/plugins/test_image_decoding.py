@@ -213,3 +213,23 @@ def test_avif_is_turned_upright() -> None:
     exif = image.getexif()
     exif[0x112] = 6
     assert_close(decode(encoded(image, "AVIF", exif=exif, quality=100, subsampling="4:4:4")), np.rot90(HALVES, -1), 8)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "RGB with a transparent colour"])
+def test_a_png_is_the_same_without_a_look_by_pil(mode: str, channels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"transparency": RED} if " " in mode else {}
+    image = Image.fromarray(HALVES).convert("RGB" if options else mode)
+    data = encoded(image, "PNG", **options)
+    slow = decoding.by_header(data, channels, decoding.LARGEST)
+    looked = []
+    monkeypatch.setattr(decoding, "by_header", lambda *args: looked.append(args) or slow)
+    np.testing.assert_array_equal(decode(data, channels), slow)
+    assert bool(looked) == (mode in ("LA", "P", "RGBA") or bool(options))
+
+
+def test_a_png_that_ends_in_its_header_is_refused() -> None:
+    data = encoded(NOISE, "PNG")
+    for cut in (decoding.PNG + b"\0\0\0\rIHDR", *(data[:end] for end in range(9, 60))):
+        with pytest.raises((ValueError, OSError, SyntaxError)):
+            decode(cut + b"IDAT")
