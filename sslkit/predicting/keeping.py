@@ -63,6 +63,8 @@ def begun(path: Path, form: Format, facts: dict[str, Any], items: Iterator[Item]
                 f"{shown(str(one))} exists already and is never overwritten: choose another --out, or go on with it by "
                 "--resume"
             )
+    if not path.parent.is_dir():
+        raise RunError(f"{shown(str(path))} cannot be written: there is no folder {shown(str(path.parent))}")
     try:
         write_atomic(beside(path), json.dumps(facts, indent=1) + "\n")
         file = path.open("xb")
