@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from .remembered import FOLDER
 from .words import printable
 
 SUFFIXES = frozenset(
@@ -69,10 +70,10 @@ def entries(path: str, skipped: Counter[str]) -> Iterator["os.DirEntry[str]"]:
     with os.scandir(path) as found:
         for entry in found:
             kind = unwanted(entry)
-            if kind:
-                skipped[kind] += 1
-            else:
+            if not kind:
                 yield entry
+            elif entry.name != FOLDER:  # what was remembered of these images, by sslkit itself
+                skipped[kind] += 1
 
 
 def unwanted(entry: "os.DirEntry[str]") -> str:

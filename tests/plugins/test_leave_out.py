@@ -357,3 +357,11 @@ def test_no_copy_of_what_is_set_aside_trains(
         told = [note for note in data.notes if note.startswith("left out: ")]
         assert len(told) == 1 and "of validation that training has as well" in told[0]
         assert not any(note.startswith("not used") for note in data.notes)
+
+
+def test_what_is_remembered_is_not_counted_as_left_out(opened: Open, photos: Path) -> None:
+    long_ago(photos)
+    said = {"root": photos / "train", "labeled": ".", "unlabeled": None, "validation": 0, "test": None}
+    before = opened(**said)
+    scan(before.labeled)
+    assert (photos / "train" / remembered.FOLDER).is_dir() and opened(**said).notes == before.notes
