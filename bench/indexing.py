@@ -17,8 +17,8 @@ import numpy as np
 
 from sslkit.images.listing import list_images
 from sslkit.images.scan import scan
-from sslkit_plugins.data.files import files, stamps
-from sslkit_plugins.data.library import Library
+from sslkit_plugins.data.dividing.library import Library
+from sslkit_plugins.data.formats.files import files, stamps
 
 CLASSES = 100
 HOUR_AGO = time.time() - 3600

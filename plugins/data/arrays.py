@@ -15,11 +15,11 @@ from sslkit.errors import DataError, MissingData
 from sslkit.images.decoding import check_size
 from sslkit.images.words import counted, listed, near, shown
 
-from .layout import folders_in, is_there
-from .library import NONE, Library, Rows
-from .numpy_files import EXPECTED, Stored
-from .published import Stack, library
-from .splits import Sources, Splits
+from .dividing.library import NONE, Library, Rows
+from .dividing.splits import Sources, Splits
+from .formats.folders import folders_in, is_there
+from .formats.numpy_files import EXPECTED, Stored
+from .formats.published import Stack, library
 
 WHERE = "[data] arrays"
 Name = Annotated[str, MinLen(1)]

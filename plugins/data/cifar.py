@@ -14,9 +14,9 @@ from sslkit import Data, Image, Progress, Recognized, hookimpl
 from sslkit.errors import DataError, MissingData
 from sslkit.images.words import listed, shown
 
-from .library import Library, Rows
-from .published import Records, Stack, checked, fewer, holds, library, names, present, unpacked
-from .splits import Sources, Splits
+from .dividing.library import Library, Rows
+from .dividing.splits import Sources, Splits
+from .formats.published import Records, Stack, checked, fewer, holds, library, names, present, unpacked
 
 WHERE = "[data] cifar"
 PIXELS = 3 * 32 * 32

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sslkit import OUTSIDE, Data, Image, Images, Progress, hookimpl
 from sslkit.errors import DataError, MissingData
 
-from .drawing import counts_of, long_tail, shares
+from .dividing.drawing import counts_of, long_tail, shares
 
 TOTAL = 1797
 "Images that scikit-learn ships: the test part of the UCI set (Alpaydin & Kaynak 1998)."

@@ -13,12 +13,12 @@ from sslkit import Data, Progress, Recognized, hookimpl
 from sslkit.errors import DataError, MissingData
 from sslkit.images.words import listed, near, printable, shown
 
-from .arrow_sets import WRITTEN, library, loaded
-from .entries import KEYS, Entries, numbered
-from .library import Library
-from .recognizing import NAMES
-from .splits import Splits
-from .stored import Split, Stored
+from .dividing.library import Library
+from .dividing.splits import Splits
+from .formats.arrow_images import Split, Stored
+from .formats.arrow_sets import WRITTEN, library, loaded
+from .formats.entries import KEYS, Entries, numbered
+from .formats.recognizing import NAMES
 
 Name = Annotated[str, MinLen(1)]
 WHERE = "[data] huggingface"

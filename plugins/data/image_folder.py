@@ -10,12 +10,12 @@ from annotated_types import Ge, Interval, MinLen, Unit
 from sslkit import Data, Progress, Recognized, hookimpl
 from sslkit.images.words import listed, near, printable, shown
 
-from .files import files, stamps
-from .layout import Layout
-from .library import Library
-from .parts import NOTHING, Part, labeled, measured, part, tested
-from .recognizing import recognized
-from .splits import Sources, Splits
+from .dividing.library import Library
+from .dividing.splits import Sources, Splits
+from .formats.class_folders import NOTHING, Part, labeled, measured, part, tested
+from .formats.files import files, stamps
+from .formats.folders import Layout
+from .formats.recognizing import recognized
 
 Name = Annotated[str, MinLen(1)]
 WHERE = "[data] image_folder"

@@ -12,13 +12,13 @@ from sslkit import Data, Progress, Recognized, hookimpl
 from sslkit.errors import MissingData
 from sslkit.images.words import counted, listed, near, shown
 
-from .files import files, stamps
-from .layout import Layout, folders_in, is_there
-from .library import Library
-from .parts import NOTHING, Part, labeled, measured
-from .published import fewer, unpacked
-from .splits import Sources, Splits
-from .synsets import readable, val_synsets
+from .dividing.library import Library
+from .dividing.splits import Sources, Splits
+from .formats.class_folders import NOTHING, Part, labeled, measured
+from .formats.files import files, stamps
+from .formats.folders import Layout, folders_in, is_there
+from .formats.published import fewer, unpacked
+from .formats.synsets import readable, val_synsets
 
 WHERE = "[data] imagenet"
 PLACES = (".", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC", "CLS-LOC")

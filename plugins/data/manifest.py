@@ -17,11 +17,11 @@ from sslkit import Data, Progress, Recognized, hookimpl
 from sslkit.errors import DataError, MissingData
 from sslkit.images.words import listed, near, printable, shown
 
-from .entries import KEYS, Entries
-from .files import files, stamps
-from .library import Library
-from .splits import Splits
-from .written import Written, columns_of, written
+from .dividing.library import Library
+from .dividing.splits import Splits
+from .formats.entries import KEYS, Entries
+from .formats.files import files, stamps
+from .formats.tables import Written, columns_of, written
 
 Name = Annotated[str, MinLen(1)]
 WHERE = "[data] manifest"

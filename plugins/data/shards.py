@@ -19,10 +19,10 @@ from sslkit.images.tars import Tar, index_tar, read_at
 from sslkit.images.words import counted, listed, printable, shown, tally
 from sslkit.waiting import waiting
 
-from .entries import KEYS, Entries, numbered
-from .library import Library
-from .samples import Sample, samples, tars_of
-from .splits import Splits
+from .dividing.library import Library
+from .dividing.splits import Splits
+from .formats.entries import KEYS, Entries, numbered
+from .formats.tar_samples import Sample, samples, tars_of
 
 Name = Annotated[str, MinLen(1)]
 WHERE = "[data] shards"

@@ -15,9 +15,9 @@ from sslkit import UNKNOWN, Data, Image, Progress, Recognized, hookimpl
 from sslkit.errors import DataError
 from sslkit.images.words import counted, shown
 
-from .library import NONE, Rows
-from .published import Records, Stack, checked, fewer, holds, library, lines, names, present, unpacked
-from .splits import Sources, Splits
+from .dividing.library import NONE, Rows
+from .dividing.splits import Sources, Splits
+from .formats.published import Records, Stack, checked, fewer, holds, library, lines, names, present, unpacked
 
 WHERE = "[data] stl10"
 FOLDER = "stl10_binary"

@@ -14,9 +14,9 @@ from sslkit import Data, Image, Progress, Recognized, hookimpl
 from sslkit.errors import DataError
 from sslkit.images.words import counted, shown
 
-from .library import NONE, Rows, reason
-from .published import Stack, checked, fewer, holds, library, present, unpacked
-from .splits import Sources, Splits
+from .dividing.library import NONE, Rows, reason
+from .dividing.splits import Sources, Splits
+from .formats.published import Stack, checked, fewer, holds, library, present, unpacked
 
 WHERE = "[data] svhn"
 PUBLISHED = {"train": 73_257, "test": 26_032, "extra": 531_131}

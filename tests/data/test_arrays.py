@@ -14,7 +14,7 @@ from sslkit import OUTSIDE, UNKNOWN, Data, Progress
 from sslkit.errors import DataError, MissingData
 from sslkit.images.scan import scan
 from sslkit_plugins.data.arrays import Arrays
-from sslkit_plugins.data.numpy_files import Stored
+from sslkit_plugins.data.formats.numpy_files import Stored
 
 
 def opened(root: Path, **said: object) -> Data:

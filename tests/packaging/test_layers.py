@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ENGINE = sorted((ROOT / "sslkit").rglob("*.py"))
-PLUGINS = sorted((ROOT / "plugins").glob("*/*.py"))
+PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
 POINTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
 TARGETS = {target.partition(":")[0] for points in POINTS.values() for target in points.values()}
 METHODS = re.compile(
@@ -50,8 +50,9 @@ def docstrings(tree):
 def of_a_plugin(path, module):
     """Whether an import is of another plugin; mathematics that several share lies in files without a plugin."""
     if module.startswith("."):
-        parts = ["sslkit_plugins", path.parent.name][: 3 - (len(module) - len(module.lstrip(".")))]
-        module = ".".join([*parts, module.lstrip(".")])
+        folders = ["sslkit_plugins", *path.relative_to(ROOT / "plugins").parts[:-1]]
+        up = len(module) - len(module.lstrip(".")) - 1
+        module = ".".join([*folders[: len(folders) - up], module.lstrip(".")])
     return any(module == plugin or module.startswith(f"{plugin}.") for plugin in TARGETS)
 
 
@@ -98,6 +99,7 @@ def test_the_check_knows_plugins_from_what_they_share():
     assert of_a_plugin(path, ".cutout.Cutout")
     assert of_a_plugin(path, "..loss.cross_entropy")
     assert of_a_plugin(path, "sslkit_plugins.noise.cutout")
+    assert of_a_plugin(ROOT / "plugins/data/formats/files.py", "..digits")
     assert not of_a_plugin(path, ".image_ops")
     assert not of_a_plugin(path, "sslkit.randomness")
 

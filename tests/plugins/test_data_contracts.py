@@ -22,7 +22,7 @@ from sslkit.errors import DataError, MissingData
 from sslkit.loader import Sampler, StreamLoader, ViewMaker
 from sslkit.recipe.documented import field_docs
 from sslkit.types import ViewSpec
-from sslkit_plugins.data.splits import Splits
+from sslkit_plugins.data.dividing.splits import Splits
 
 sys.path.append(str(Path(__file__).parents[1] / "resume"))
 import harness

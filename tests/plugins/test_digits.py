@@ -15,7 +15,7 @@ from sslkit.errors import DataError
 from sslkit.labels import labels_report
 from sslkit.types import Targets
 from sslkit_plugins.data.digits import Digits, first_of_each_class, to_uint8
-from sslkit_plugins.data.drawing import counts_of, long_tail, shares
+from sslkit_plugins.data.dividing.drawing import counts_of, long_tail, shares
 
 
 def opened(seed: int = 0, **fields: object) -> Data:

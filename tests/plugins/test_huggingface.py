@@ -17,7 +17,7 @@ from sslkit import OUTSIDE, UNKNOWN, Data, Images, Progress
 from sslkit.environment import fingerprint
 from sslkit.errors import DataError, MissingData
 from sslkit.images.scan import scan
-from sslkit_plugins.data.arrow_sets import split_of
+from sslkit_plugins.data.formats.arrow_sets import split_of
 from sslkit_plugins.data.huggingface import HuggingFace
 
 datasets = pytest.importorskip("datasets")

@@ -17,7 +17,7 @@ from sslkit.images import listing
 from sslkit.images.listing import list_images, natural
 from sslkit.images.words import printable
 from sslkit.recipe import load
-from sslkit_plugins.data.drawing import apportion, draw
+from sslkit_plugins.data.dividing.drawing import apportion, draw
 from sslkit_plugins.data.image_folder import ImageFolder
 
 Open = Callable[..., Data]

@@ -15,9 +15,9 @@ from sslkit.errors import DataError, RunError
 from sslkit.images import remembered
 from sslkit.images.copies import shared
 from sslkit.images.scan import scan
-from sslkit_plugins.data import library
+from sslkit_plugins.data.dividing import library
+from sslkit_plugins.data.dividing.library import Library
 from sslkit_plugins.data.image_folder import ImageFolder
-from sslkit_plugins.data.library import Library
 
 Open = Callable[..., Data]
 ODD = "we\nird \x1b[31m<b>'\"\udce9.png"

@@ -8,7 +8,7 @@ import pytest
 from sslkit import Data, Images, Progress
 from sslkit.environment import fingerprint
 from sslkit.errors import DataError
-from sslkit_plugins.data.drawing import draw
+from sslkit_plugins.data.dividing.drawing import draw
 from sslkit_plugins.data.image_folder import ImageFolder
 
 

@@ -15,8 +15,8 @@ from photos import fill
 from sslkit import OUTSIDE, UNKNOWN, Data, Images, Progress
 from sslkit.environment import fingerprint
 from sslkit.errors import DataError, MissingData
+from sslkit_plugins.data.formats.tables import of_csv
 from sslkit_plugins.data.manifest import Manifest, below
-from sslkit_plugins.data.written import of_csv
 
 Open = Callable[..., Data]
 TABLE = """path,label,split,weight

@@ -11,8 +11,8 @@ from sslkit import Look
 from sslkit.images.listing import list_images
 from sslkit.images.remembered import Remembered, Stamp, read
 from sslkit.images.scan import scan
-from sslkit_plugins.data.files import files, stamps
-from sslkit_plugins.data.library import Library
+from sslkit_plugins.data.dividing.library import Library
+from sslkit_plugins.data.formats.files import files, stamps
 
 STAMP, LOOK = Stamp(1, 2), Look(bytes(range(16)), 3, 4, "png")
 WRITERS, ROUNDS = 3, 20

@@ -17,7 +17,7 @@ from photos import picture
 from sslkit import OUTSIDE, UNKNOWN, Data, Images, Progress
 from sslkit.environment import fingerprint
 from sslkit.errors import DataError, MissingData
-from sslkit_plugins.data.samples import expanded, split_name
+from sslkit_plugins.data.formats.tar_samples import expanded, split_name
 from sslkit_plugins.data.shards import Shards
 
 Files = dict[str, bytes]

@@ -16,8 +16,8 @@ from sslkit.errors import DataError, MissingData
 from sslkit.images.remembered import Stamp
 from sslkit.images.words import counted, listed, near, shown
 
-from .layout import ARCHIVES, folders_in, is_there
-from .library import Decoding, Library, Rows, reason
+from ..dividing.library import Decoding, Library, Rows, reason
+from .folders import ARCHIVES, folders_in, is_there
 
 Bytes = NDArray[np.uint8]
 CHUNK = 4096

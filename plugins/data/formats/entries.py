@@ -14,8 +14,8 @@ from sslkit.errors import DataError
 from sslkit.images.listing import natural
 from sslkit.images.words import counted, listed, near, shown
 
-from .library import Rows
-from .splits import Sources
+from ..dividing.library import Rows
+from ..dividing.splits import Sources
 
 KEYS = ("labeled", "unlabeled", "validation", "test")
 "What an image may be for."

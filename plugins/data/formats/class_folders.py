@@ -13,7 +13,7 @@ from sslkit import OUTSIDE, UNKNOWN
 from sslkit.images.listing import Listing
 from sslkit.images.words import counted, listed, near, printable, shown
 
-from .layout import Layout
+from .folders import Layout
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from sslkit import Image
 from sslkit.errors import DataError
 from sslkit.images.words import listed, near, shown
 
-from .library import reason
+from ..dividing.library import reason
 from .published import Records, present
 
 EXPECTED = "Expected are files that `numpy.save` or `numpy.savez` wrote"

@@ -10,8 +10,8 @@ from typing import Any
 from sslkit.errors import DataError
 from sslkit.images.words import counted, shown
 
-from .layout import is_there
-from .library import reason
+from ..dividing.library import reason
+from .folders import is_there
 from .published import lines
 
 WORDS = ("LOC_synset_mapping.txt", "synset_words.txt")
