@@ -77,7 +77,7 @@ def corrected(data: Data, labels: Mapping[str, str], where: str) -> Data:
 
     An image of the pool joins the labeled ones with its class, and leaves the pool where labeled images are not in it;
     a labeled image gets its class. One of none of the classes is left out of both. Raises `DataError` for ids that are
-    not in these splits, and for unknown classes.
+    not in these splits, for unknown classes, and where a class would lose its last label.
     """
     _check(data, labels, where)
     numbers = {name: number for number, name in enumerate(data.classes)}
@@ -101,9 +101,12 @@ def corrected(data: Data, labels: Mapping[str, str], where: str) -> Data:
         f"{where}: {counted(len(labels), 'correction')} by hand: {counted(changed, 'label')} changed, "
         f"{counted(len(fresh), 'image')} newly labeled, {counted(len(out), 'image')} left out"
     )
+    labeled = _joined(data.labeled, kept, truth, pool, np.array(fresh, np.int64), added)
+    if lost := [data.classes[k] for k in np.setdiff1d(data.labeled.truth, labeled.truth)]:
+        raise DataError(f"{where}: no labeled image would be left of {listed(lost)}, and so nothing to learn it from")
     return replace(
         data,
-        labeled=_joined(data.labeled, kept, truth, pool, np.array(fresh, np.int64), added),
+        labeled=labeled,
         unlabeled=pool and _without(pool, gone),
         notes=(*data.notes, note),
         left_out=(*data.left_out, *left),

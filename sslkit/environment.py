@@ -40,7 +40,7 @@ def choose_device(name: str | None) -> torch.device:
 @cache
 def versions() -> dict[str, str]:
     """The libraries that results depend on; looked up once, as nothing that is imported changes any more."""
-    packages = ("torch", "timm", "numpy", "opencv-python-headless", "albumentations", "scikit-learn")
+    packages = ("torch", "timm", "numpy", "opencv-python-headless", "pillow", "albumentations", "scikit-learn")
     return {package: version(package) for package in packages}
 
 

@@ -184,7 +184,7 @@ def test_a_fraction_of_each_class_keeps_its_label(opened: Open, fraction: float)
 
 
 def test_a_list_says_which_images_keep_their_label(opened: Open, photos: Path) -> None:
-    names = ["train/owl/1.png", "train/cat/3.png", "train/cat/0.png"]
+    names = ["train/owl/1.png", "train/cat/3.png", "train/cat/0.png", "train/dog/2.png"]
     (photos / "keep.txt").write_text("\ufeff" + "\r\n".join(names) + "\n\n", "utf-8")
     data = opened(labels_list=photos / "keep.txt", validation=3)
     assert ids(data.labeled) == sorted(names) and len(ids(data.validation)) == 3
@@ -195,6 +195,8 @@ def test_a_list_says_which_images_keep_their_label(opened: Open, photos: Path) -
         opened, labels_list=photos / "keep.txt"
     )
     assert "cannot be read: No such file" in refused(opened, labels_list=photos / "gone.txt")
+    (photos / "keep.txt").write_text("train/cat/1.png\ntrain/owl/1.png")
+    assert refused(opened, labels_list=photos / "keep.txt").startswith("labels_list names no image of `dog`")
 
 
 @pytest.mark.parametrize(

@@ -101,11 +101,12 @@ def test_images_leave_the_pool_where_labeled_ones_are_not_in_it(data: Data) -> N
 
 
 def test_an_image_of_no_class_is_left_out_of_both(data: Data) -> None:
-    made = corrected(data, {"a": "", "c": ""}, "corrections")
-    assert (shades(made.labeled), shades(made.unlabeled)) == ([1], [11, 13])
+    made = corrected(data, {"a": "", "c": "", "d": "cat"}, "corrections")
+    assert (shades(made.labeled), shades(made.unlabeled)) == ([1, 13], [11, 13])
     assert [(left.id, left.reason) for left in made.left_out] == [
         ("a", "of none of the classes (corrections)"), ("c", "of none of the classes (corrections)")
     ]  # fmt: skip
+    data.labeled = images("e f", [0, 1])
     assert corrected(data, dict.fromkeys("abcd", ""), "corrections").unlabeled is None
 
 
@@ -120,6 +121,8 @@ def test_weights_stay_with_their_images(data: Data) -> None:
     [
         ({"a": "cats"}, "`cats` is no class; the classes are `cat`, `dog`. Did you mean `cat`?"),
         ({"z": "cat", "a": "dog"}, "no image of the labeled or unlabeled ones is called `z`"),
+        ({"a": "dog"}, "no labeled image would be left of `cat`, and so nothing to learn it from"),
+        ({"b": ""}, "no labeled image would be left of `dog`"),
         ({"t": "cat"}, "`t` is there to measure, and cannot be a label to learn from"),
     ],
 )
@@ -170,7 +173,7 @@ def test_runs_that_were_made_without_have_the_hash_they_had(recipe: Path) -> Non
 
 
 def test_an_image_of_none_of_the_classes_is_listed_where_it_was(data: Data) -> None:
-    assert [one[:2] for one in corrected(data, {"b": "", "c": ""}, "it").left_out] == [
+    assert [one[:2] for one in corrected(data, {"b": "", "c": "", "d": "dog"}, "it").left_out] == [
         ("b", "labeled"),
         ("c", "unlabeled"),
     ]

@@ -129,6 +129,8 @@ class Splits:
         rest = self._rest(problem, sizes - first - last)
         rows = draw(library.truth[free], first, last, lambda k: progress.numpy(f"class/{classes[k]}"), rest)
         labeled = listed if self.labels_list else free[rows[0]]
+        if self.labels_list and not (counts := library.counts(labeled, len(classes))).all():
+            raise problem.not_listed(np.flatnonzero(counts == 0))
         return labeled, free[rows[1]], free[rows[2]]
 
     def _listed(self, library: Library, sources: Sources) -> Rows:
@@ -204,6 +206,11 @@ class Shortage:
         return DataError(
             f"{self.where}: validation = {validation}, but the data has validation images of its own: leave it out"
         )
+
+    def not_listed(self, numbers: Rows) -> DataError:
+        """Classes of which a list names no image."""
+        names = listed(self.classes[k] for k in numbers.tolist())
+        return DataError(f"{self.where}: labels_list names no image of {names}, and so nothing to learn it from")
 
     def all_taken(self, validation: float, total: int) -> DataError:
         """Nothing is left to be labeled."""
