@@ -17,7 +17,7 @@ from .prefetch import one_ahead
 from .streams import to_floats
 from .types import Outputs
 
-PIECE = 32
+PIECE = 8
 "Images that are read before they are resized: a chunk of large ones must not lie in memory as they are."
 
 

@@ -140,8 +140,7 @@ def interruptible(out: Path | None) -> Iterator[None]:
 def finish(made: Kept, out: Path | None) -> None:
     """The count, where the rows are not looked at anyway; an error where images could not be read."""
     from ..errors import DataError
-    from ..images.words import shown
-    from ..recipe.message import counted
+    from ..images.words import counted, shown
 
     images = counted(made.rows, "image")
     if made.failed:

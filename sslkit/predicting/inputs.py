@@ -61,7 +61,10 @@ def opened(path: str, note: Note, done: Done | None = None) -> Source:
             return of_folder(path, note)
         if path.lower().endswith(TARS):
             return of_tar(path, note, done)
-    except (OSError, DataError) as error:
+    except OSError as error:  # of a folder, which may lie deep in this one
+        why = f"the folder {shown(str(error.filename))} cannot be read: {error.strerror or error}"
+        return Source(path, [""], partial(refusing, DataError(why)))
+    except DataError as error:
         return Source(path, [""], partial(refusing, error))
     return Source(path, [""], lambda number: whole_file(path))
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..pseudo_labels.cells import guarded, unguarded
-from ..pseudo_labels.export import shortest
+from ..pseudo_labels.export import numbers, shortest
 from .predictor import Answers
 
 
@@ -37,6 +37,8 @@ class Columns:
 
     def ranked(self, probs: NDArray[np.float32]) -> NDArray[np.int64]:
         """(M, top) the most probable classes; of equal ones the first, as in the label."""
+        if not self.top:
+            return np.empty((len(probs), 0), np.int64)
         return np.argsort(-probs, axis=1, kind="stable")[:, : self.top]
 
 
@@ -146,13 +148,13 @@ class Lines:
         """(M,) what is said of an image."""
         classes = self.columns.classes
         for own, ranked in zip(probs, self.columns.ranked(probs), strict=True):
-            values = [float(text) for text in shortest(own)] if self.columns.every or self.columns.top else []
             label = int(own.argmax())
-            row: dict[str, Any] = {"label": classes[label], "confidence": float(str(own[label]))}
+            row: dict[str, Any] = {"label": classes[label], "confidence": numbers(own[[label]])[0]}
             if self.columns.top:
-                row["top"] = [{"label": classes[one], "probability": values[one]} for one in ranked.tolist()]
+                pairs = zip(ranked.tolist(), numbers(own[ranked]), strict=True)
+                row["top"] = [{"label": classes[one], "probability": value} for one, value in pairs]
             if self.columns.every:
-                row["probabilities"] = dict(zip(classes, values, strict=True))
+                row["probabilities"] = dict(zip(classes, numbers(own), strict=True))
             yield row
 
     def pieces(self, file: IO[bytes]) -> Iterator[bytes]:

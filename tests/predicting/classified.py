@@ -5,8 +5,8 @@ import re
 import sys
 from pathlib import Path
 
-for folder in ("plugins", "runs"):
-    sys.path.insert(0, str(Path(__file__).parents[1] / folder))
+sys.path.insert(0, str(Path(__file__).parents[1] / "plugins"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
 from photos import fill
 from small import BASE
 

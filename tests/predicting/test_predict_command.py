@@ -184,6 +184,22 @@ def test_what_cannot_be_read_has_a_row_and_the_others_go_on(here, predict):
     }  # fmt: skip
 
 
+def test_a_folder_that_cannot_be_read_is_named(here, predict, monkeypatch):
+    put(here / "good.png")
+    (here / "folder" / "deep").mkdir(parents=True)
+    scan = os.scandir
+
+    def closed(path):
+        if os.fspath(path).endswith("deep"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    found = rows(predict("folder", "good.png", code=2))
+    assert found[0]["path"] == "folder" and found[1]["label"]
+    assert found[0]["error"] == "the folder `folder/deep` cannot be read: Permission denied"
+
+
 def test_the_largest_image_can_be_set(here, predict):
     put(here / "a.png", picture(0, 40, 30))
     assert "images of at most 0.001 are read" in rows(predict("a.png", "--largest", "0.001", code=2))[0]["error"]
@@ -262,6 +278,20 @@ def test_a_reader_that_goes_away_ends_it(world, model):
     file.close()
 
 
+def test_rows_are_there_as_soon_as_they_are_made(world, model):
+    reader, writer = os.pipe()
+    seen = []
+
+    def look(number):
+        seen.append((number, os.read(reader, 1 << 16).count(b"\n")))
+
+    given = Inputs.of(os.fspath(world / f"photos/test/{CLASSES[0]}/{i % 13}.png") for i in range(40))
+    with os.fdopen(writer, "wb") as file:
+        rows_of = Csv(Columns(model.classes))
+        assert write(Predictor.of(model), rows_of, started(file, rows_of, given.items), False, look)
+    assert seen == [(0, 1), (16, 16), (16, 16), (8, 8)], "the header first, then batch by batch"
+
+
 def test_a_full_disk_is_said(world, here, predict, monkeypatch):
     def no_room(self, answers):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -307,3 +337,18 @@ def test_large_images_are_not_held_by_the_batch(world, model, tmp_path, monkeypa
     assert max(seen) == PIECE and sum(seen) == 100 and [len(one) for one in made] == [80, 20]
     whole = model.classifier.view([picture(i) for i in range(100)], np.arange(100))
     assert torch.equal(torch.cat(made), torch.from_numpy(whole))
+
+
+def test_an_image_that_cannot_be_read_ends_labeling_where_it_lies(model):
+    """Although a thread has met it before the model has answered for those in front of it."""
+
+    def read(position):
+        if (position >= 45).any():
+            raise DataError("image 45")
+        return [picture(int(at)) for at in position]
+
+    images = Images([str(i) for i in range(64)], read, np.zeros(64, np.int64))
+    made = chunks(images, [model.classifier.view], 16)
+    assert [position[-1].item() for position, _ in itertools.islice(made, 2)] == [15, 31]
+    with pytest.raises(DataError, match="image 45"):
+        next(made)
