@@ -74,7 +74,7 @@ on = "unlabeled"
 [[generation]]
 [[generation]]
 """
-ROUNDS, BATCH = 7, 64
+ROUNDS, BATCH = 21, 64
 SHAPE = (375, 500)
 "Of the photos; their noise is smooth, so that they pack as photos do."
 
@@ -183,4 +183,4 @@ def main(images: int, model: str, size: int) -> None:
 
 if __name__ == "__main__":
     given = sys.argv[1:]
-    main(int(given[0]) if given else 512, *(given[1:2] or ["resnet18"]), int(given[2]) if given[2:] else 64)
+    main(int(given[0]) if given else 128, *(given[1:2] or ["resnet18"]), int(given[2]) if given[2:] else 64)

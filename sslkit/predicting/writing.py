@@ -38,8 +38,8 @@ def write(predictor: Predictor, form: Format, made: Kept, strict: bool, done: Do
     Raises `DataError` at an image that cannot be read where `strict`, all rows before it being written; what writing
     raises; and whatever a model raises.
     """
-    done(made.rows)
     made.file.flush()
+    done(made.rows)
     with closing(predictor.answers(made.items)) as batches:  # type: ignore[type-var]
         for answers in batches:
             rows, errors = form.rows(answers)[made.skip :], answers.errors[made.skip :]
