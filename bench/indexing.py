@@ -18,7 +18,7 @@ import numpy as np
 from sslkit.images.listing import list_images
 from sslkit.images.scan import scan
 from sslkit_plugins.data.dividing.library import Library
-from sslkit_plugins.data.formats.files import files, stamps
+from sslkit_plugins.data.formats.files import Files
 
 CLASSES = 100
 HOUR_AGO = time.time() - 3600
@@ -43,7 +43,7 @@ def indexed(root: Path) -> tuple[float, float]:
     ids = [name for names in list_images(str(root)).images.values() for name in names]
     listed = time.perf_counter()
     at = str(root)
-    library = Library("bench", ids, np.zeros(len(ids), np.int64), *files(at, ids), stamp=stamps(at, ids), home=at)
+    library = Library("bench", ids, np.zeros(len(ids), np.int64), **Files(at, ids).asked(), home=at)
     looks = scan(library.images("labeled", np.arange(len(ids))))
     assert len({look.digest for look in looks}) == len(ids) and not any(look.problem for look in looks)
     return listed - start, time.perf_counter() - listed

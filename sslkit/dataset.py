@@ -49,6 +49,9 @@ class Images:
     truth: Rows  # (N,) class numbers, or `UNKNOWN`, `OUTSIDE`; training sees them on the labeled split only
     weight: NDArray[np.float32] | None = None  # (N,) of labeled images, in the losses; None: 1 each
     inspect: Callable[[Rows], list[Look]] | None = None  # as `read`; None: the engine reads, and looks at the arrays
+    sizes: Callable[[], Rows] | None = (
+        None  # (N,) bytes of each image's file; once asked, one that changes them is not read
+    )
 
     def __len__(self) -> int:
         return len(self.ids)

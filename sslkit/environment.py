@@ -59,6 +59,7 @@ def environment(device: torch.device, data: Data, recipe: Recipe) -> dict[str, A
         "images": {name: len(images) for name, images in data.splits.items()},
         "data": fingerprint(data),
         "test_data": test_fingerprint(data),
+        **{f"size of {name} image files": digest for name, digest in file_sizes(data).items()},
     }
 
 
@@ -73,6 +74,14 @@ def fingerprint(data: Data) -> str:
     if data.labeled.weight is not None:
         digest.update(np.ascontiguousarray(data.labeled.weight).tobytes())
     return digest.hexdigest()
+
+
+def file_sizes(data: Data) -> dict[str, str]:
+    """A digest over the sizes of each split's image files, where it has files: by it one that was changed is noticed."""
+    known = {name: images.sizes() for name, images in data.splits.items() if images.sizes is not None}
+    return {
+        name: hashlib.blake2b(np.ascontiguousarray(s).tobytes(), digest_size=8).hexdigest() for name, s in known.items()
+    }
 
 
 def test_fingerprint(data: Data) -> str:

@@ -13,7 +13,7 @@ from sslkit.images.words import listed, near, printable, shown
 from .dividing.library import Library
 from .dividing.splits import Sources, Splits
 from .formats.class_folders import NOTHING, Part, labeled, measured, part, tested
-from .formats.files import files, stamps
+from .formats.files import Files
 from .formats.folders import Layout
 from .formats.recognizing import recognized
 
@@ -76,7 +76,7 @@ class ImageFolder(Splits):
             rows["validation"] = rows["test"]
         root = str(self.root)
         library = Library(
-            WHERE, whole.ids, whole.truth, *files(root, whole.ids), self.decoding, stamp=stamps(root, whole.ids), home=root
+            WHERE, whole.ids, whole.truth, **Files(root, whole.ids).asked(), decoding=self.decoding, home=root
         )  # fmt: skip
         sources = Sources(
             rows["labeled"], rows["unlabeled"], rows.get("validation"), rows.get("test"),

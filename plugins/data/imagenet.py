@@ -15,7 +15,7 @@ from sslkit.images.words import counted, listed, near, shown
 from .dividing.library import Library
 from .dividing.splits import Sources, Splits
 from .formats.class_folders import NOTHING, Part, labeled, measured
-from .formats.files import files, stamps
+from .formats.files import Files
 from .formats.folders import Layout, folders_in, is_there
 from .formats.published import fewer, unpacked
 from .formats.synsets import readable, val_synsets
@@ -75,7 +75,7 @@ class ImageNet(Splits):
         whole, cut = train + test, len(train)
         at = str(base)
         kept = Library(
-            WHERE, whole.ids, whole.truth, *files(at, whole.ids), self.decoding, stamp=stamps(at, whole.ids), home=at
+            WHERE, whole.ids, whole.truth, **Files(at, whole.ids).asked(), decoding=self.decoding, home=at
         )  # fmt: skip
         sizes = {"train": len(train), **({"test": len(test)} if self.test else {})}
         sources = Sources(

@@ -20,7 +20,7 @@ from sslkit.images.words import listed, near, printable, shown
 from .dividing.library import Library
 from .dividing.splits import Splits
 from .formats.entries import KEYS, Entries
-from .formats.files import files, stamps
+from .formats.files import Files
 from .formats.tables import Written, columns_of, written
 
 Name = Annotated[str, MinLen(1)]
@@ -116,9 +116,10 @@ class Manifest(Splits):
         weight = weights(table, splits) if any(table.columns["weight"]) else None
         classes = entries.classes([printable(name) for name in self.classes])
         truth = entries.truth(classes)
-        fetch, place = files(root, entries.ids)
-        stamp = stamps(root, entries.ids)
-        library = Library(WHERE, entries.ids, truth, fetch, place, self.decoding, weight, stamp, home=root)
+        files = Files(root, entries.ids)
+        library = Library(
+            WHERE, entries.ids, truth, **files.asked(), decoding=self.decoding, weight=weight, home=root
+        )  # fmt: skip
         names = dict.fromkeys(KEYS, shown(self.file.name))
         lack = f"No row of {shown(self.file.name)} is labeled"
         return self.divided(library, classes, entries.sources(names, lack), progress)

@@ -12,7 +12,7 @@ from sslkit.images.listing import list_images
 from sslkit.images.remembered import Remembered, Stamp, read
 from sslkit.images.scan import scan
 from sslkit_plugins.data.dividing.library import Library
-from sslkit_plugins.data.formats.files import files, stamps
+from sslkit_plugins.data.formats.files import Files
 
 STAMP, LOOK = Stamp(1, 2), Look(bytes(range(16)), 3, 4, "png")
 WRITERS, ROUNDS = 3, 20
@@ -61,11 +61,10 @@ def test_of_100_000_files_only_those_that_changed_are_opened_again(tmp_path: Pat
 def opened_anew(root: Path) -> int:
     """How many files are read when the folder is listed and looked at."""
     ids = [name for names in list_images(str(root)).images.values() for name in names]
-    fetch, place = files(str(root), ids)
-    count = []
+    asked, count = Files(str(root), ids).asked(), []
+    fetch = asked.pop("fetch")
     library = Library(
-        "test", ids, np.zeros(len(ids), np.int64), lambda row: count.append(row) or fetch(row), place,  # type: ignore[func-returns-value]
-        stamp=stamps(str(root), ids), home=str(root),
-    )  # fmt: skip
+        "test", ids, np.zeros(len(ids), np.int64), lambda row: count.append(row) or fetch(row), **asked, home=str(root)
+    )
     assert len(scan(library.images("labeled", np.arange(len(ids))))) == len(ids)
     return len(count)

@@ -7,13 +7,16 @@ import sys
 from pathlib import Path
 
 import harness
+import numpy as np
 import pytest
 from harness import Job, Trial
 from small import BASE
 
 import sslkit
+import sslkit.opening
 from sslkit.errors import DataError, MissingData, RunError
 from sslkit.folder import Run
+from sslkit.recipe import load
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "plugins"))
 from photos import fill, picture, put
@@ -98,7 +101,8 @@ def test_a_broken_image_stops_the_run_until_it_is_mended(trial, refused, name, s
     )
     assert Run(out).summary["status"] == "failed"
     trial.go_on()
-    assert differing(trial) == []
+    # What was written down when it began is the size of the broken file.
+    assert [line for line in differing(trial) if "size of " not in line] == []
 
 
 def test_a_run_goes_on_with_its_own_images_only(tmp_path, out):
@@ -161,3 +165,26 @@ def test_a_model_is_measured_on_a_folder_of_test_images_alone_which_no_run_train
     ):
         sslkit.run(tmp_path / "lone.toml", out=tmp_path / "no", device="cpu")
     assert not (tmp_path / "no").exists()
+
+
+def test_files_that_were_changed_meanwhile_are_told(trial, shared):
+    """On resume, by the sizes of a split's files; a run that goes on reads none that has other bytes than it had."""
+    assert trial.kill_at("step", 5) == "killed"
+    path = shared.parent / "photos/extra/0/2.png"
+    before = path.read_bytes()
+    try:
+        put(path, picture(7, 40, 40))
+        warned = trial.finish(but=list(trial.expected))
+        assert [line.partition(" was ")[0] for line in warned] == ["size of unlabeled image files"]
+    finally:
+        path.write_bytes(before)
+
+
+def test_a_file_that_changes_while_a_run_goes_on(tmp_path):
+    data = sslkit.opening.open_data(load(write(tmp_path)))
+    sizes = data.labeled.sizes()
+    assert sizes.tolist() == [(tmp_path / "photos" / name).stat().st_size for name in data.labeled.ids]
+    put(tmp_path / "photos" / data.labeled.ids[1], picture(7, 40, 40))
+    data.labeled.read(np.array([0, 2]))
+    with pytest.raises(DataError, match=r"labeled split. cannot be read: it was changed after the run began: it had"):
+        data.labeled.read(np.array([1]))

@@ -47,6 +47,7 @@ class Library:
     decoding: Decoding = PLAIN
     weight: NDArray[np.float32] | None = None  # (N,)
     stamp: Callable[[int], Stamp | None] | None = None
+    sizes: Callable[[], Rows] | None = None  # bytes of each image's file, -1 where it is not known
     home: str = ""  # "": nothing is remembered
     part: str = ""  # which images of the same ids and files these are, where settings choose: a column
 
@@ -61,8 +62,11 @@ class Library:
     def images(self, split: str, rows: Rows) -> Images:
         """The rows as a split."""
         weight = self.weight[rows] if self.weight is not None and split == "labeled" else None
-        reading = Reading(self, rows, split)
-        return Images([self.ids[i] for i in rows.tolist()], reading, self.truth[rows], weight, reading.inspect)
+        reading, sizes = Reading(self, rows, split), self.sizes
+        return Images(
+            [self.ids[i] for i in rows.tolist()], reading, self.truth[rows], weight, reading.inspect,
+            None if sizes is None else lambda: sizes()[rows],
+        )  # fmt: skip
 
     @cached_property
     def memory(self) -> Remembered:
