@@ -23,8 +23,10 @@ FORMATS = ("csv", "jsonl")
 LARGEST = 100.0
 "Megapixels; as data plugins have it, without importing what decodes."
 GO_ON = "The same command with --resume goes on where it stopped"
-ENDS = {".jsonl": "jsonl", ".ndjson": "jsonl"}
-"Formats by what a file's name ends in; others are CSV."
+ENDS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+"Formats by what a file's name ends in."
+NEUTRAL = ("", ".txt")
+"Endings that say nothing of a format."
 
 
 @click.command()
@@ -32,7 +34,7 @@ ENDS = {".jsonl": "jsonl", ".ndjson": "jsonl"}
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="What to write. By default stdout.")
 @click.option("--resume", is_flag=True, help="Go on with --out FILE behind its last whole row.")
-@click.option("--format", "form", type=click.Choice(FORMATS), help="By default what --out ends in, or else csv.")
+@click.option("--format", "form", type=click.Choice(FORMATS), help="By default what --out ends in; csv on stdout.")
 @click.option("--top", type=click.IntRange(min=1), metavar="K", help="Also the K most probable classes.")
 @click.option("--probabilities", is_flag=True, help="Also the probability of every class.")
 @click.option("-0", "--null", is_flag=True, help="The list on standard input has a NUL byte behind each path.")
@@ -74,8 +76,8 @@ def predict(
         raise click.UsageError("--resume goes on with a file: say which with --out")
     if top and probabilities:
         raise click.UsageError("--probabilities has all classes already: leave out --top")
+    form = format_of(out, form)
     folder, stdout = find_run(run), sys.stdout.buffer
-    form = form or ENDS.get(out.suffix.lower() if out else "", "csv")
     with quiet(True), interruptible(out):  # whatever plugins print is no row
         from ..predicting.inputs import (
             Inputs,
@@ -96,7 +98,25 @@ def predict(
         with place as made, bar(out, given) as done:
             whole = write(predictor, rows, made, strict, done)
     if whole:
-        finish(made, out)
+        finish(made, given.unopened, out)
+
+
+def format_of(out: Path | None, form: str | None) -> str:
+    """What to write. Raises `click.UsageError` where the file's name says another kind, or none and no option says it."""
+    if out is None:
+        return form or "csv"
+    end = out.suffix.lower()
+    said = ENDS.get(end)
+    if said and form in (None, said):
+        return said
+    if form and end in NEUTRAL:
+        return form
+    from ..images.words import shown
+
+    reason = f"says {said}, and --format {form}" if said else "does not say what to write"
+    raise click.UsageError(
+        f"--out {shown(str(out))}: its ending {reason}. End it in .csv or .jsonl, or leave the ending out and give --format"
+    )
 
 
 def ready(
@@ -137,13 +157,18 @@ def interruptible(out: Path | None) -> Iterator[None]:
         raise Interrupted(f"stopped by Ctrl-C. {GO_ON}" if out else "stopped by Ctrl-C") from None
 
 
-def finish(made: Kept, out: Path | None) -> None:
-    """The count, where the rows are not looked at anyway; an error where images could not be read."""
+def finish(made: Kept, unopened: int, out: Path | None) -> None:
+    """The count, where the rows are not looked at anyway; an error where images could not be read.
+
+    `unopened`: rows of folders and tars that could not be, whose images nobody knows.
+    """
     from ..errors import DataError
     from ..images.words import counted, shown
 
-    images = counted(made.rows, "image")
-    if made.failed:
-        raise DataError(f"{made.failed:,} of {images} could not be read; the column `error` says why of each")
+    images, failed = counted(made.rows - unopened, "image"), made.failed - unopened
+    lost = [f"{failed:,} of {images}"] if failed else []
+    lost += [f"{unopened:,} folder{'s' * (unopened > 1)} or tar{'s' * (unopened > 1)}"] if unopened else []
+    if lost:
+        raise DataError(f"{' and '.join(lost)} could not be read; the column `error` says why of each")
     if out or not made.rows:
         click.echo(f"{images}{f' in {shown(str(out))}' if out else ''}", err=True)

@@ -3,8 +3,9 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from .remembered import FOLDER
 from .words import printable
@@ -40,10 +41,13 @@ class Listing:
         return self.images.get("", [])
 
 
-def list_images(folder: str, without: Collection[str] = ()) -> Listing:
+def list_images(
+    folder: str, without: Collection[str] = (), closed: Callable[[str, OSError], None] | None = None
+) -> Listing:
     """Everything below `folder`, in an order that no file system decides; the folders `without` are left out.
 
-    Links are followed, but not back into a folder that they lie in. Raises `OSError` where a folder cannot be read.
+    Links are followed, but not back into a folder that they lie in. Raises `OSError` where a folder cannot be read;
+    `closed` is told instead of those below `folder`, by their paths below it.
     """
     images: dict[str, list[str]] = {"": []}
     skipped: Counter[str] = Counter()
@@ -52,7 +56,7 @@ def list_images(folder: str, without: Collection[str] = ()) -> Listing:
     while ahead:
         below, (path, above) = ahead.popitem()
         found = images.setdefault(below.partition("/")[0], [])
-        for entry in entries(path, skipped):
+        for entry in entries(path, skipped, partial(closed, below) if closed and below else None):
             name = f"{below}/{entry.name}" if below else entry.name
             if entry.is_file():
                 found.append(name)
@@ -65,9 +69,21 @@ def list_images(folder: str, without: Collection[str] = ()) -> Listing:
     return Listing({top: sorted(images[top]) for top in sorted(images, key=natural)}, skipped)
 
 
-def entries(path: str, skipped: Counter[str]) -> Iterator["os.DirEntry[str]"]:
-    """Images and folders of one folder; the rest is counted. The system lists what each is, so none is looked at."""
-    with os.scandir(path) as found:
+def entries(
+    path: str, skipped: Counter[str], closed: Callable[[OSError], None] | None = None
+) -> Iterator["os.DirEntry[str]"]:
+    """Images and folders of one folder; the rest is counted. The system lists what each is, so none is looked at.
+
+    `closed` is told where the folder cannot be read; without, the `OSError` is raised.
+    """
+    try:
+        listing = os.scandir(path)
+    except OSError as error:
+        if closed is None:
+            raise
+        closed(error)
+        return
+    with listing as found:
         for entry in found:
             kind = unwanted(entry)
             if not kind:

@@ -42,6 +42,8 @@ class Source:
     prefix: str
     names: Sequence[str]
     fetch: Callable[[int], bytes]
+    unopened: int = 0
+    "How many of them are no images, but folders and tars that could not be opened."
 
     def __len__(self) -> int:
         return len(self.names)
@@ -61,20 +63,32 @@ def opened(path: str, note: Note, done: Done | None = None) -> Source:
             return of_folder(path, note)
         if path.lower().endswith(TARS):
             return of_tar(path, note, done)
-    except OSError as error:  # of a folder, which may lie deep in this one
-        why = f"the folder {shown(str(error.filename))} cannot be read: {error.strerror or error}"
-        return Source(path, [""], partial(refusing, DataError(why)))
+    except OSError as error:
+        return Source(path, [""], partial(refusing, unread(error)), 1)
     except DataError as error:
-        return Source(path, [""], partial(refusing, error))
+        return Source(path, [""], partial(refusing, error), 1)
     return Source(path, [""], lambda number: whole_file(path))
 
 
 def of_folder(path: str, note: Note) -> Source:
-    """Everything below a folder, in the order that data plugins have."""
-    listing, prefix = list_images(path), path.rstrip("/") + "/"
+    """Everything below a folder, in the order that data plugins have; folders below that cannot be read come behind."""
+    closed = dict[str, DataError]()
+    listing = list_images(path, closed=lambda below, error: closed.update({below: unread(error)}))
+    prefix, last = path.rstrip("/") + "/", sorted(closed)
     names = [name for folder in listing.images.values() for name in folder]
     note_skipped(path, len(names), listing.skipped, note)
-    return Source(prefix, names, lambda number: whole_file(prefix + names[number]))
+
+    def fetch(number: int) -> bytes:
+        if number < len(names):
+            return whole_file(prefix + names[number])
+        raise closed[last[number - len(names)]]
+
+    return Source(prefix, [*names, *last], fetch, len(last))
+
+
+def unread(error: OSError) -> DataError:
+    """What to raise for a folder that cannot be read."""
+    return DataError(f"the folder {shown(str(error.filename))} cannot be read: {error.strerror or error}")
 
 
 def of_tar(path: str, note: Note, done: Done | None) -> Source:
@@ -117,22 +131,35 @@ def reason(error: Exception) -> str:
     return printable(said)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Inputs:
     """The images of all paths, to be gone through once."""
 
     items: Iterator[Item]
     total: int | None
     "How many there are, where that is known before they are gone through."
+    unopened: int = 0
+    "How many of those gone through were folders and tars that could not be opened."
 
     @classmethod
     def of(cls, paths: Iterable[str], note: Note = lambda said: None) -> Inputs:
         """Paths as they are given. Of a sequence folders and tars are opened at once; of an iterator each in its turn."""
         if isinstance(paths, Sequence):
             sources = [opened(path, note) for path in paths]
-            return cls((item for source in sources for item in source), sum(map(len, sources)))
+            return cls._through(sources, sum(map(len, sources)))
         # In its turn: a bar is up by then, and has no room for another one.
-        return cls((item for path in paths for item in opened(path, note, lambda number: None)), None)
+        return cls._through((opened(path, note, lambda number: None) for path in paths), None)
+
+    @classmethod
+    def _through(cls, sources: Iterable[Source], total: int | None) -> Inputs:
+        made = cls(iter(()), total)
+        made.items = made._counted(sources)
+        return made
+
+    def _counted(self, sources: Iterable[Source]) -> Iterator[Item]:
+        for source in sources:
+            self.unopened += source.unopened
+            yield from source
 
 
 def with_lists(paths: Sequence[str], stream: IO[bytes], separator: bytes) -> Iterable[str]:
@@ -148,9 +175,12 @@ def names_in(stream: IO[bytes], separator: bytes) -> Iterator[str]:
     r"""The names in a list, as soon as they are there; bytes that are no UTF-8 as Python has them in names.
 
     Empty ones are left out, and in a list of lines the `\r` that some systems end them with.
+    Raises `RunError` where a list of lines has NUL bytes, which no name has.
     """
     raw, rest = getattr(stream, "raw", stream), b""  # not its buffer, which a thread would hold while it waits
     while block := raw.read(BLOCK):
+        if separator == b"\n" and b"\0" in block:
+            raise RunError("the list has NUL bytes: add -0")
         *names, rest = (rest + block).split(separator)
         yield from filter(None, (decoded(name, separator) for name in names))
     if last := decoded(rest, separator):

@@ -177,7 +177,7 @@ def test_what_cannot_be_read_has_a_row_and_the_others_go_on(here, predict):
     assert reasons["missing.png"] == "No such file or directory" and reasons["empty.png"] == "the file is empty"
     assert "400 megapixels, and images of at most 100 are read" in reasons["bomb.png"]
     assert "no tar" in reasons["bad.tar"] and reasons["pipe.png"] == "it is neither a file nor a folder"
-    assert "error: 8 of 10 images could not be read" in done.stderr
+    assert "error: 7 of 9 images and 1 folder or tar could not be read" in done.stderr
     only = predict("empty.png", "missing.png", "--format", "jsonl", "--top", 2, code=2).stdout.splitlines()
     assert json.loads(only[0]) == {
         "path": "empty.png", "label": None, "confidence": None, "top": None, "error": "the file is empty",
@@ -185,7 +185,8 @@ def test_what_cannot_be_read_has_a_row_and_the_others_go_on(here, predict):
 
 
 def test_a_folder_that_cannot_be_read_is_named(here, predict, monkeypatch):
-    put(here / "good.png")
+    for name in ("good.png", "folder/a.png", "folder/z/b.png"):
+        put(here / name)
     (here / "folder" / "deep").mkdir(parents=True)
     scan = os.scandir
 
@@ -195,9 +196,36 @@ def test_a_folder_that_cannot_be_read_is_named(here, predict, monkeypatch):
         return scan(path)
 
     monkeypatch.setattr(os, "scandir", closed)
-    found = rows(predict("folder", "good.png", code=2))
-    assert found[0]["path"] == "folder" and found[1]["label"]
-    assert found[0]["error"] == "the folder `folder/deep` cannot be read: Permission denied"
+    done = predict("folder", "good.png", code=2)
+    assert paths(done) == ["folder/a.png", "folder/z/b.png", "folder/deep", "good.png"]
+    assert [bool(row["label"]) for row in rows(done)] == [True, True, False, True]
+    assert rows(done)[2]["error"] == "the folder `folder/deep` cannot be read: Permission denied"
+    assert "error: 1 folder or tar could not be read" in done.stderr
+    shutil.copytree(here / "folder" / "z", here / "z")
+    (here / "bad.tar").write_bytes(b"no tar")
+    done = predict("bad.tar", "folder/deep", "missing.png", "z", code=2)
+    assert paths(done) == ["bad.tar", "folder/deep", "missing.png", "z/b.png"]
+    assert "error: 1 of 2 images and 2 folders or tars could not be read" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["p.parquet", "p.json", "p.xlsx", "p", "p.txt", "p.csv.gz"])
+def test_a_file_is_written_as_its_name_says_or_not_at_all(here, predict, name):
+    put(here / "a.png")
+    assert "End it in .csv or .jsonl" in predict("a.png", "--out", name, code=2).stderr
+    assert not (here / name).exists()
+    code = 0 if name in ("p", "p.txt") else 2
+    predict("a.png", "--out", name, "--format", "jsonl", code=code)
+    assert (here / name).exists() == (not code)
+    assert (
+        "its ending says csv, and --format jsonl"
+        in predict("a.png", "--out", "p.csv", "--format", "jsonl", code=2).stderr
+    )
+
+
+@pytest.mark.parametrize("out", [(), ("--out", "p.csv")])
+def test_a_list_with_nul_bytes_asks_for_its_option(here, predict, out):
+    put(here / "a.png")
+    assert "error: the list has NUL bytes: add -0" in predict("-", *out, given=b"a.png\0b.png\0", code=2).stderr
 
 
 def test_the_largest_image_can_be_set(here, predict):
