@@ -57,7 +57,9 @@ def find(
     same = [run for run in runs if matches(run.folder)]
     left = [run for run in same if run.unfinished and run.state != "running"]
     if not left:
-        raise RunError(_nothing(runs, same, recipe, out, anew))
+        differing = _others(runs, same, recipe, bool(overrides) or seed is not None)
+        meant = [(run, _meant(run.folder, recipe, overrides, seed)) for run in differing[:TOLD]]
+        raise RunError(_nothing(same, meant, len(differing), recipe, out, anew))
     chosen = next((run for run in left if run.folder == out), left[0])
     others = [str(run.folder) for run in left if run is not chosen]
     which = f", the newest of {len(left)} unfinished runs (also {_some(others)})" if others else ""
@@ -96,18 +98,39 @@ def _as_said(overrides: dict[str, Any] | None, seed: int | None) -> Matches:
     return matches
 
 
-def _nothing(runs: list[Standing], same: list[Standing], recipe: Recipe | None, out: Path | None, anew: str) -> str:
-    """What is there instead of a run to go on with."""
-    what = f"run of {recipe.name} with these settings" if recipe else "run"
+def _others(runs: list[Standing], same: list[Standing], recipe: Recipe | None, changed: bool) -> list[Standing]:
+    """Runs begun with other settings: those of the recipe; without one, those that could go on but for what was said."""
+    others = [run for run in runs if run not in same]
+    if recipe:
+        return [run for run in others if _named(run.folder) == recipe.name]
+    return [run for run in others if changed and run.unfinished and run.state != "running"]
+
+
+def _meant(folder: Path, recipe: Recipe | None, overrides: dict[str, Any] | None, seed: int | None) -> Recipe | str:
+    """The recipe that a run would need; without one, its own with what was said, or why that does not go together."""
+    try:
+        return recipe or load(folder / RECIPE, overrides, seed)
+    except SslkitError as error:
+        return str(error)
+
+
+def _nothing(
+    same: list[Standing],
+    others: list[tuple[Standing, Recipe | str]],
+    number: int,
+    recipe: Recipe | None,
+    out: Path | None,
+    anew: str,
+) -> str:
+    """What is there instead of a run to go on with: runs with these settings, and the first of `number` with others."""
+    what = f"run of {recipe.name} with these settings" if recipe else "run with these settings" if others else "run"
     where = f"{PLACE}/" if out is None else f"{PLACE}/, nor in {out} or beside it"
     lines = [f"there is no unfinished {what} in {where}"]
     lines += [f"  {run.folder}: {_said(run)}" for run in same[:TOLD]]
-    others = [run for run in runs if run not in same and recipe and _named(run.folder) == recipe.name]
-    for run in others[:TOLD]:
-        assert recipe is not None
+    for run, meant in others:
         way = f" (its own: `{run.again}`)" if run.unfinished and run.state != "running" else ""
-        lines += [f"  {run.folder}: {_said(run)}; begun with other settings{way}:", *_differences(run.folder, recipe)]
-    left_out = len(same[TOLD:]) + len(others[TOLD:])
+        lines += [f"  {run.folder}: {_said(run)}; begun with other settings{way}:", *_differences(run.folder, meant)]
+    left_out = len(same[TOLD:]) + number - len(others)
     lines += [f"  and {left_out} more"] if left_out else []
     return "\n".join([*lines, f"Begin a new one:\n    {anew}"])
 
@@ -126,10 +149,12 @@ def _named(folder: Path) -> str:
     return str(read_json(folder / "environment.json").get("recipe"))
 
 
-def _differences(folder: Path, recipe: Recipe) -> list[str]:
-    """What decides the result and is another: `seed: 0 -> 3`."""
+def _differences(folder: Path, meant: Recipe | str) -> list[str]:
+    """What decides the result and is another: `seed: 0 -> 3`; or why there is no such recipe."""
+    if isinstance(meant, str):
+        return [f"      {line}" for line in meant.splitlines() if line]
     sides = [{key: value for key, value in table.items() if key == "files" or key not in UNDECIDING}
-             for table in (_table(folder), recipe.table)]  # fmt: skip
+             for table in (_table(folder), meant.table)]  # fmt: skip
     lines = diff(*sides)
     more = [f"... and {len(lines) - TOLD} more"] if len(lines) > TOLD else []
     return [f"      {line}" for line in [*lines[:TOLD], *more]]

@@ -81,7 +81,8 @@ def test_every_way_to_say_it(recipe, sslkit_cli, monkeypatch):
 
 def test_a_seed_beside_no_recipe_is_one_that_the_run_has(recipe, refused, sslkit_cli):
     begin(recipe(), at=0, overrides={"seed": 4})
-    assert "there is no unfinished run in runs/" in refused("run", "--resume", "--seed", "3")
+    said = refused("run", "--resume", "--seed", "3")
+    assert "there is no unfinished run with these settings in runs/" in said and "\n      seed: 4 -> 3\n" in said
     assert sslkit_cli("run", "--resume", "--seed", "4", "--device", "cpu").exit_code == 0
 
 
@@ -133,6 +134,17 @@ def test_nothing_unfinished_says_what_is_there_and_how_to_begin(recipe, refused,
     assert said.endswith("Begin a new one:\n    sslkit run tiny.toml --set optimizer.rate=0.01 --device cpu\n")
     said = refused("run", "--resume", "tiny.toml")
     assert "  runs/tiny: finished" in said and said.endswith("    sslkit run tiny.toml\n")
+
+
+def test_settings_beside_no_recipe_that_no_unfinished_run_has(recipe, refused):
+    path = recipe()
+    begin(path, at=0)
+    sslkit.run(path, device="cpu")
+    said = refused("run", "--resume", "--set", "steps=7")
+    assert re.match(r"error: there is no unfinished run with these settings in runs/\n  runs/tiny: failed .*; begun with other "
+                    r"settings \(its own: `sslkit run --resume runs/tiny`\):\n      steps: \d+ -> 7\nBegin a new one:\n", said)  # fmt: skip
+    said = refused("run", "--resume", "--set", "stesp=7")
+    assert "  runs/tiny: failed" in said and "unknown key or section `stesp`" in said
 
 
 def test_nothing_at_all(refused):
