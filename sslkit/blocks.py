@@ -48,6 +48,8 @@ class Column:
 
     head: str
     cells: Sequence[str | Text]
+    left: bool = False
+    "Its cells begin at the left: they are texts among numbers."
 
     def width(self, widest: int) -> int:
         """Cells that it takes."""
@@ -107,7 +109,7 @@ class Blocks:
         table = Table(box=RULED, show_edge=False, pad_edge=False, padding=(0, GAP - 1, 0, 0), header_style="dim")
         table.add_column(self.corner, width=self.name_width(width), overflow="fold")
         for column in block:
-            justify: Literal["left", "right"] = "left" if self.left else "right"
+            justify: Literal["left", "right"] = "left" if self.left or column.left else "right"
             table.add_column(
                 Text(column.head), justify=justify, width=column.width(self.widest(width)), overflow="fold"
             )

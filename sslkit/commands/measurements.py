@@ -77,8 +77,9 @@ def headline(metrics: dict[str, Any]) -> Iterator[RenderableType]:
     if columns:
         yield Blocks(names, columns)
     others = [f"{words(name)} {brief_words(name, value)}" for name, value in brief.items() if not split_of(name)]
-    if others:
-        yield Flow(others)
+    if others and columns:
+        yield Text()
+    yield from map(Text, others)
 
 
 def headlines(rows: Sequence[tuple[str, dict[str, Any]]]) -> RenderableType:
@@ -121,7 +122,14 @@ def table(name: str, rows: dict[str, dict[str, Any]]) -> Iterator[RenderableType
         yield Text(f"{words(name)}: the {len(chosen)} of {len(rows):,} that are lowest in {words(first)}", style="bold")
     else:
         yield Text(words(name), style="bold")
-    columns = [Column(words(head), [cell(head, rows[row][head]) for row in chosen]) for head in heads]
+    columns = [
+        Column(
+            words(head),
+            [cell(head, rows[row][head]) for row in chosen],
+            any(isinstance(rows[row][head], dict) for row in chosen),
+        )
+        for head in heads
+    ]
     yield Blocks(chosen, columns)
 
 

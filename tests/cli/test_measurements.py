@@ -25,9 +25,16 @@ def confusion(size, name="class", wrong=()):
     return {"classes": [f"{name}{i}" for i in range(size)], "matrix": matrix}
 
 
+def test_numbers_of_no_split_stand_below_each_on_its_line():
+    metrics = {"test_nll": 1.5, "pseudo_label_accuracy": 0.875, "kept_share": 0.7247}
+    lines = text_of(*measurements.headline(metrics)).splitlines()
+    assert lines[-3:] == ["", "pseudo label accuracy 87.50%", "kept share 72.47%"]
+
+
 def test_a_row_for_each_metric_and_a_column_for_each_split():
     metrics = {"test_accuracy": 0.5, "validation_accuracy": 0.25, "test_nll": 1.5, "kept_share": 0.75, "test_list": [1]}
     lines = [line.split() for line in text_of(*measurements.headline(metrics)).splitlines() if "─" not in line]
+    lines = [line for line in lines if line]
     assert lines == [["test", "validation"], ["accuracy", "50.00%", "25.00%"], ["nll", "1.5", "–"],
                      ["kept", "share", "75.00%"]]  # fmt: skip
 
@@ -46,6 +53,8 @@ def test_a_table_by_class():
     text = text_of(*measurements.details({"test_per_class": rows}))
     assert "test per class" in text and "mistaken for" in text
     assert ["cat", "90.00%", "1,200", "dog", "(100),", "fox", "(20)"] in [line.split() for line in text.splitlines()]
+    heading, first = (next(line for line in text.splitlines() if word in line) for word in ("mistaken", "dog (100)"))
+    assert heading.index("mistaken for") == first.index("dog (100)")
     assert ["dog", "–", "0"] in [line.split() for line in text.splitlines()]
 
 
