@@ -24,6 +24,8 @@ WORD = re.compile(r"[^\s\[\]{},=]+(?:[ \t]+[^\s\[\]{},=]+)*")
 "Words between the marks of a list or table."
 PYTHONIC = re.compile(r"""(?<=[{,\s])["']?([\w-]+)["']?[ \t]*:(?![\w/\\.])""")
 "A key as Python and JSON write it; what follows the colon of a plugin in a file is its class."
+PATTERN = re.compile(r"""[^\W\d][^"',\n]*|[\w./~][^"'\n]*\{[^"'\n]*\}[^"'\n]*""")
+"Text with marks in it, such as a pattern of files; words with commas may be a list."
 EMPTY = '""'
 
 
@@ -76,6 +78,9 @@ def _mended(path: str, value: str) -> str:
             if as_toml != value:
                 return f"a table is written with `=`, not with `:`, and its text in quotes: --set {shortened(typed)}"
             return f"text in lists and tables needs quotes, and those the shell's: --set {shortened(typed)}"
+    if PATTERN.fullmatch(value) and value.isprintable():
+        typed = shlex.quote(f"{path}={json.dumps(value, ensure_ascii=False)}")
+        return f"text with such marks needs quotes, and those the shell's: --set {shortened(typed)}"
     if value.count('"') % 2 or value.count("'") % 2:
         return f"a quote is not closed; {accepted}"
     open_ends = next((end for start, end in ("[]", "{}") if value.count(start) > value.count(end)), "")

@@ -82,6 +82,8 @@ def test_what_is_suggested_is_accepted(refused):
     said = refused("--set loss.supervised.on=[labeled]")
     typed = shlex.split(said[said.index("those the shell's: ") + len("those the shell's: ") :])
     assert typed[0] == "--set" and parse_set(typed[1]) == ("loss.supervised.on", ["labeled"])
+    said = refused("--set 'data.unlabeled=unl-{0..2}.tar'")
+    assert said.rstrip().endswith("those the shell's: --set 'data.unlabeled=\"unl-{0..2}.tar\"'")
     said = refused("--set select=")
     assert parse_set(shlex.split(said[said.index("an empty text") :])[-1]) == ("select", "")
 
