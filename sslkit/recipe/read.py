@@ -95,9 +95,9 @@ def find_file(
                           "  save it, and give its path")  # fmt: skip
     if path.is_symlink():
         raise RecipeError(f"{said}: is a link that leads nowhere")
-    hint = did_you_mean(path.name, beside(path, "*.toml")) or did_you_mean(path.stem, known)
-    raise RecipeError(f"{said if str(name) else '(no name)'}: no such {what}\n  "
-                      + sentence(f"shipped {PLURAL[what]}: {listed(known)}.", hint))  # fmt: skip
+    hint = did_you_mean(path.name, beside(path, "*.toml"))  # then it is no shipped one that was meant
+    told = hint or sentence(f"shipped {PLURAL[what]}: {listed(known)}.", did_you_mean(path.stem, known))
+    raise RecipeError(f"{said if str(name) else '(no name)'}: no such {what}\n  {told}")
 
 
 def _plain(path: Path) -> Path:

@@ -136,6 +136,7 @@ def test_a_byte_order_mark_and_windows_lines_are_fine(kitchen):
 def test_places_that_hold_no_recipe(kitchen):
     assert_told(problems(kitchen.folder), "is a folder")
     assert_told(problems(kitchen.folder / "bse.toml"), "no such recipe", "Did you mean `base.toml`?")
+    assert "shipped recipes" not in problems(kitchen.folder / "bse.toml")
     assert_told(problems("noisy_studnt"), "no such recipe", "shipped recipes: ", "Did you mean `noisy_student`?")
     assert_told(problems("a\0b"), "a\\u0000b")
     assert_told(problems("x" * 5000), "cannot be read")
