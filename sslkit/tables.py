@@ -169,7 +169,6 @@ def results_table(summary: dict[str, Any], total: int | None = None, last: int =
 
 
 COLUMNS = ("steps", "kept", "right", "val.", "test", "gain")
-LEGEND = {"kept": "kept, right: shares of the pseudo-labels", "gain": "gain: percentage points over the first row"}
 RULED = box.Box("    \n    \n ── \n    \n    \n ── \n    \n    \n")
 
 
@@ -237,13 +236,20 @@ def results(summary: dict[str, Any], folder: str | Path | None = None) -> Render
     if not generations:
         return Text(f"no generation is finished in {folder}")
     table = results_table(summary)
-    legend = [LEGEND[str(column.header)] for column in table.columns if column.header in LEGEND]
     lines: list[RenderableType] = [table, Text(), Flow(_gain(summary, generations))]
-    lines += [Flow(_selected(generations)), Flow(others), Flow(facts), Flow(legend, "dim")]
+    lines += [Flow(_selected(generations)), Flow(others), Flow(facts), Flow(_legend(table), "dim")]
     lines += [Text(note, style="dim") for note in notes_of(metrics)]
     if folder is not None:
         lines.append(Text(str(folder), style="cyan", overflow="fold"))
     return Group(*lines)
+
+
+def _legend(table: Table) -> list[str]:
+    """What the columns hold that do not speak for themselves, of those that are there."""
+    heads = [str(column.header) for column in table.columns]
+    shares = [head for head in ("kept", "right") if head in heads]
+    told = f"{', '.join(shares)}: {'shares' if len(shares) > 1 else 'share'} of the pseudo-labels" if shares else ""
+    return [told, "gain: percentage points over the first row" if "gain" in heads else ""]
 
 
 def _gain(summary: dict[str, Any], generations: Sequence[dict[str, Any]]) -> list[str]:

@@ -172,3 +172,13 @@ def test_colours_are_off_in_a_pipe_and_where_they_are_not_wanted(settings, colou
     tables.make_console(Console).print(Text("sound", "green"), Text("wrong", "bold red"))
     codes = re.findall(r"\x1b\[([\d;]*)m", capsys.readouterr().out)
     assert any(re.search(r"(^|;)3\d", code) for code in codes) == coloured
+
+
+def test_the_legend_names_the_columns_that_are_there():
+    def legend(**shares):
+        summary = {"generations": [entry(0, 0.5), entry(1, 0.6, **shares)]}
+        return next(line for line in text_of(tables.results(summary)).splitlines() if "gain: " in line)
+
+    assert legend(kept=0.5).startswith("kept: share of the pseudo-labels · gain: ")
+    assert legend(kept=0.5, right=0.9).startswith("kept, right: shares of the pseudo-labels · gain: ")
+    assert legend().startswith("gain: ")
