@@ -49,7 +49,8 @@ def committed(target: Path) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
         if is_full(error):
             raise full(target, error) from error
-        raise RunError(f"{target} could not be written ({error}). What was saved before is unharmed") from error
+        reason = getattr(error, "strerror", None) or error  # the error itself would name the folder aside
+        raise RunError(f"{target} could not be written ({reason}). What was saved before is unharmed") from error
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise

@@ -46,7 +46,11 @@ def export(run: Path, form: str | None, out: Path | None, generation: int, weigh
     data. What is written is loaded again and compared with the run's own model; where it answers otherwise, nothing is
     left behind.
     """
+    from ..images.words import printable
+
     check_run(run)
+    if not as_json:
+        click.echo(f"exporting {printable(str(run))}", err=True)  # at once: torch and timm take seconds to load
     with quiet(as_json):
         made = written(run, form, out, generation, weights)
     if as_json:

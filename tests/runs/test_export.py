@@ -1,6 +1,7 @@
 """`sslkit export`: what other tools load answers as the run's own model does, or is not written."""
 
 import errno
+import io
 import json
 import re
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+from rich.console import Console
 from safetensors.torch import save_file
 from small import BASE, PLUGINS
 
@@ -380,6 +382,34 @@ def test_a_full_disk_and_a_place_that_cannot_be_written(done, here, refused, mon
         with pytest.raises(DiskFull, match="the disk is full: it could not be written"):
             export(done, form, out="it")
     assert sorted(path.name for path in here.iterdir()) == ["file"]
+
+
+def test_a_closed_folder_is_named_as_it_was_given(done, here, monkeypatch):
+    def closed(path, **options):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", closed)
+    with pytest.raises(RunError) as caught:
+        export(done, "timm", out="it")
+    assert str(caught.value).startswith("it could not be written (Permission denied)")
+    assert "Errno" not in str(caught.value) and ".writing" not in str(caught.value)
+
+
+def test_the_first_line_is_there_before_the_export_begins(done, here, sslkit_cli, monkeypatch):
+    def fails(*args):
+        raise RunError("not begun")
+
+    monkeypatch.setattr(command, "written", fails)
+    assert sslkit_cli("export", done.folder).stderr.startswith(f"exporting {done.folder}\n")
+    assert "exporting" not in sslkit_cli("export", done.folder, "--json").stderr
+
+
+def test_long_lines_hang_below_their_text_on_a_terminal():
+    console = Console(force_terminal=True, color_system=None, width=40, file=io.StringIO())
+    console.print(command.row(console, "images", "word " * 20))
+    lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
+    assert len(lines) > 2 and lines[0].startswith("images   word")
+    assert all(line.startswith(" " * 9 + "word") for line in lines[1:])
 
 
 def test_pickles_that_an_older_torch_writes_are_said(here):
