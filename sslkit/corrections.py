@@ -26,7 +26,7 @@ Asked: TypeAlias = Callable[[Rows], list[Answer]]
 def read_corrections(path: str | Path) -> dict[str, str]:
     """Image id -> class, by a CSV file with the columns `id` and `label`; an empty label: of none of the classes.
 
-    UTF-8, with or without a byte-order mark; ids that are no text are as Python has them (surrogateescape). Raises
+    Separated by commas, or by semicolons where the first line has some and no comma, as some spreadsheets write it. UTF-8, with or without a byte-order mark; ids that are no text are as Python has them (surrogateescape). Raises
     `DataError`, which names the line.
     """
     found: dict[str, str] = {}
@@ -53,15 +53,15 @@ def rows_of(path: str | Path) -> Iterator[tuple[int, dict[str, str]]]:
         raise DataError(f"{where} cannot be read: {error.strerror or error}") from error
     if "\0" in text:
         raise DataError(f"{where} is no CSV file: it has NUL bytes")
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    first = text.partition("\n")[0]
+    separator = ";" if ";" in first and "," not in first else ","
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
         names = [name.strip() for name in next(reader, [])]
         if missing := [name for name in COLUMNS if name not in names]:
             have = listed(names) if any(names) else "nothing"
-            semicolons = "; columns are separated by commas" if ";" in "".join(names) else ""
             raise DataError(
-                f"{where}: its first line names no column {listed(missing)}; it has {have}{semicolons}"
-                f"{near(missing[0], names)}"
+                f"{where}: its first line names no column {listed(missing)}; it has {have}{near(missing[0], names)}"
             )
         for row in reader:
             if len(row) != len(names) and row:

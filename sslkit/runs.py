@@ -28,6 +28,7 @@ from .network import check_names, require_timm
 from .opening import open_data
 from .recipe import baseline_of, load, with_overrides
 from .recipe.model import Recipe, hash_of
+from .recipe.moved import moved
 from .recipe.tables import mixed
 from .session import Session
 from .types import Classifier, Progress
@@ -71,9 +72,9 @@ def run(
     on from there in the same bits.
     """
     require_timm()
-    place, moved = choose_device(device), None
+    place, elsewhere = choose_device(device), None
     if resume is not None:
-        loaded, moved = _to_resume(Path(resume), recipe, overrides, seed)
+        loaded, elsewhere = _to_resume(Path(resume), recipe, overrides, seed)
         folder = Path(resume)
         if Run(folder).finished:
             check_unedited(folder)
@@ -86,7 +87,7 @@ def run(
         check_names(loaded.generations)
         folder = new_folder(out, loaded.name)
     with stop_signals() as stop, noticed(), determinism(loaded.settings.deterministic):
-        data = None if moved is None else open_data(moved)
+        data = None if elsewhere is None else open_data(elsewhere)
         return _run_in(folder, loaded, place, stop, data, new=resume is None)
 
 
@@ -110,21 +111,10 @@ def _to_resume(folder: Path, recipe: Any, overrides: Any, seed: int | None) -> t
     if recipe is not None or overrides or seed is not None:
         given = _loaded(recipe if recipe is not None else folder / RECIPE, overrides, seed)
         if given.hash != own.hash:
-            if not _moved(own, given):
+            if not moved(own, given):
                 raise RunError(mixed(folder, own.table, given.table))
             return own, given
     return own, None
-
-
-def _moved(own: Recipe, given: Recipe) -> bool:
-    """Whether recipes differ in nothing but paths of their data; that it is the same, `Run.restore` looks at."""
-    data = next(entry.plugin for entry in given.generations[0].entries() if entry.section == "data")
-    paths = {key for key in given.table["data"] if isinstance(getattr(data, key, None), Path)}
-    hashes = [
-        hash_of({**one.table, "data": {key: value for key, value in one.table["data"].items() if key not in paths}})
-        for one in (own, given)
-    ]
-    return hashes[0] == hashes[1]
 
 
 def _loaded(recipe: str | Path | Recipe, overrides: dict[str, Any] | None, seed: int | None) -> Recipe:

@@ -178,7 +178,7 @@ def show_gallery(stored: Stored, made: Gallery) -> None:
     console = make_console(Console)
     heading(console, stored, f"labels of generation {stored.generation}")
     if made.note:
-        note(console, made.note, "yellow")
+        note(console, f"warning: {made.note}", "yellow")
     what = f"{count(made.images)} of {count(len(stored))} images on a page"
     note(console, f"{what}: {printable(str(made.path))} ({size(made.path.stat().st_size)}). Open it in a browser", "")
     note(

@@ -12,6 +12,7 @@ import click
 
 from .finding import find_run
 from .group import Group, json_option
+from .options import overrides
 
 if TYPE_CHECKING:
     from ..pseudo_labels.stored import Stored
@@ -176,18 +177,26 @@ def export(run: str, generation: int, form: str | None, out: Path | None, kept_o
 @click.option(
     "--most", type=click.IntRange(min=1), default=60, show_default=True, metavar="N", help="Images of a class at most."
 )
-def gallery(run: str, generation: int, out: Path, most: int) -> None:
+@click.option(
+    "--set",
+    "settings",
+    metavar="PATH=VALUE",
+    multiple=True,
+    help="Where the run's data lies now, e.g. `--set data.root=/disk/photos`; repeatable. Only paths of [data] can be set.",
+)
+def gallery(run: str, generation: int, out: Path, most: int, settings: tuple[str, ...]) -> None:
     """Write one HTML page of the pseudo-labels of RUN, which needs no network: pictures by class and confidence, to be
     filtered and sorted; the most confident, the most doubtful, and those that changed class since the generation before.
 
     A click on a picture says what it is; the page then saves corrections.csv for `sslkit labels apply`. Of each class
     --most images are shown: surest, most doubtful and changed ones a third each, and others between them; the page has
-    2,000 in all at most. Pictures need the run's data; without, the page has none and says so.
+    2,000 in all at most. Images that are labeled too are marked. Pictures and marks need the run's data, and --set says
+    where it was moved to; without, the page has none and says so.
     """
     from ..pseudo_labels.gallery import write_gallery
     from ..waiting import waiting
 
-    stored = opened(run, generation)
+    stored = opened(run, generation, overrides(settings))
     with ExitStack() as stack:
         made = write_gallery(stored, out, most, lambda total: stack.enter_context(waiting("pictures", total)))
     from .label_screens import show_gallery
@@ -202,7 +211,8 @@ def gallery(run: str, generation: int, out: Path, most: int) -> None:
 @click.option(
     "--out",
     metavar="NAME",
-    help="What both files' names begin with; neither may be there yet. By default the run's, with a number where needed.",
+    help="What both files' names begin with, or the recipe's file where it ends in .toml; neither may be there yet. By "
+    "default the run's, with a number where needed.",
 )
 @click.option("--changed-only", is_flag=True, help="Leave out lines that confirm the pseudo-label.")
 @json_option
@@ -229,11 +239,12 @@ def apply_(run: str, corrections: Path, generation: int, out: str | None, change
         show_applied(stored, corrections, made)
 
 
-def opened(run: str, generation: int) -> Stored:
-    """A generation's labels of the run that a word names."""
+def opened(run: str, generation: int, elsewhere: dict[str, Any] | None = None) -> Stored:
+    """A generation's labels of the run that a word names. `elsewhere`: paths where its data lies now."""
     folder = find_run(run)
 
     from ..folder import Run  # with torch: not before the command line is known to be sound
-    from ..pseudo_labels.stored import stored
+    from ..pseudo_labels.stored import recipe_elsewhere, stored
 
-    return stored(Run(folder), generation)
+    found = Run(folder)
+    return stored(found, generation, recipe_elsewhere(found, elsewhere) if elsewhere else None)

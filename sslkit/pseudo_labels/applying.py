@@ -50,7 +50,7 @@ def apply(
     """Hold a person's file against a run, and write what its next run needs. Raises `SslkitError`; then nothing is left.
 
     The corrections that the run itself was made with stay, but for images that the file names again. `changed_only`: what
-    confirms the pseudo-label is left out. `out`: what both files' names begin with.
+    confirms the pseudo-label is left out. `out`: what both files' names begin with, or, ending in .toml, the recipe's file.
     """
     corrections, recipe = targets(stored, out)
     everything = judged(path, stored, done)
@@ -75,7 +75,7 @@ def targets(stored: Stored, out: str | None) -> tuple[Path, Path]:
     """The two files: of the name that was asked for, or after the run, with a number where there are such already."""
     if out is not None:
         name = re.sub(r"\.(toml|csv)$", "", out)
-        pair = Path(f"{name}-corrections.csv"), Path(f"{name}-corrected.toml")
+        pair = Path(f"{name}-corrections.csv"), Path(out if out.endswith(".toml") else f"{name}-corrected.toml")
         for path in pair:
             refuse_existing(path)
         return pair

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from .flows import Change
 from .page import PAGE
 from .provenance import provenance
 from .script import SCRIPT
-from .stored import Stored, pool_of, shown_run
+from .stored import Stored, shown_run
 from .style import STYLE
 from .thumbnails import thumbnails
 
@@ -44,6 +44,17 @@ class Gallery:
     "What is missing, and why."
 
 
+class Seen(NamedTuple):
+    """What the run's data shows."""
+
+    pictures: dict[int, str]
+    "By row."
+    labeled: dict[str, str]
+    "Class by id, of images that are also labeled."
+    note: str
+    "What is missing, and why."
+
+
 def write_gallery(
     stored: Stored, out: Path, most: int = MOST, begin: Callable[[int], Done] = lambda total: lambda number: None
 ) -> Gallery:
@@ -57,27 +68,30 @@ def write_gallery(
     groups = chosen(stored, flipped, most)
     rows = [row for group in groups for row in group.rows.tolist()]
     ids = stored.samples.ids(rows)
-    pictures, note = _pictures(stored, ids, rows, begin(len(rows)))
-    groups_shown = _groups(stored, before, groups, dict(zip(rows, ids, strict=True)), pictures)
-    context = _context(stored, before, note, len(rows)) | {"groups": groups_shown}
+    seen = _seen(stored, ids, rows, begin(len(rows)))
+    groups_shown = _groups(stored, before, groups, dict(zip(rows, ids, strict=True)), seen)
+    context = _context(stored, before, seen, len(rows)) | {"groups": groups_shown}
     with committed_file(out) as aside, aside.open("w", encoding="utf-8") as file:
         for text in _template().generate(context):
             file.write(text)
-    return Gallery(out, len(rows), len(pictures), note)
+    return Gallery(out, len(rows), len(seen.pictures), seen.note)
 
 
-def _pictures(stored: Stored, ids: list[str], rows: list[int], done: Done) -> tuple[dict[int, str], str]:
-    """The pictures by row, and what is missing."""
+def _seen(stored: Stored, ids: list[str], rows: list[int], done: Done) -> Seen:
+    """The pictures, and which images are labeled too."""
     try:
-        images = pool_of(stored.run)
+        images, own, classes = stored.pool, stored.data.labeled, stored.data.classes
     except SslkitError as error:
-        return {}, f"There are no pictures, as the run's data cannot be opened: {error}"
+        return Seen({}, {}, f"There are no pictures, as the run's data cannot be opened: {error}")
+    wanted = set(ids)
+    labeled = {one: classes[k] for one, k in zip(own.ids, own.truth.tolist(), strict=True) if one in wanted}
     made = thumbnails(images, ids, rows, done)
     lost = len(rows) - len(made)
-    return made, f"{counted(lost, 'image')} without a picture: no longer there, or not readable" if lost else ""
+    note = f"{counted(lost, 'image')} without a picture: no longer there, or not readable" if lost else ""
+    return Seen(made, labeled, note)
 
 
-def _context(stored: Stored, before: Stored | None, note: str, images: int) -> dict[str, Any]:
+def _context(stored: Stored, before: Stored | None, seen: Seen, images: int) -> dict[str, Any]:
     """What the page says beside its images."""
     source = provenance(stored)
     maker = (source["teacher"] or {}).get("generation")
@@ -93,7 +107,8 @@ def _context(stored: Stored, before: Stored | None, note: str, images: int) -> d
         "facts": [fact for fact in facts if fact],
         "images": images,
         "pool": len(stored),
-        "note": printable(note),
+        "note": printable(seen.note),
+        "labeled": bool(seen.labeled),
         "classes": [{"name": printable(name), "exact": json.dumps(name)} for name in stored.classes],
         "before": before.generation if before else None,
         "generation": stored.generation,
@@ -105,18 +120,16 @@ def _context(stored: Stored, before: Stored | None, note: str, images: int) -> d
 
 
 def _groups(
-    stored: Stored, before: Stored | None, groups: list[Chosen], ids: dict[int, str], pictures: dict[int, str]
+    stored: Stored, before: Stored | None, groups: list[Chosen], ids: dict[int, str], seen: Seen
 ) -> Iterator[dict[str, Any]]:
     """The classes that are shown, each with its cards, made as the page is written."""
     for group in groups:
-        cards = (_card(stored, before, group, row, ids[row], pictures.get(row)) for row in group.rows.tolist())
+        cards = (_card(stored, before, group, row, ids[row], seen) for row in group.rows.tolist())
         name = printable(stored.classes[group.number])
         yield {"number": group.number, "name": name, "images": group.images, "shown": len(group.rows), "cards": cards}
 
 
-def _card(
-    stored: Stored, before: Stored | None, group: Chosen, row: int, sample: str, picture: str | None
-) -> dict[str, Any]:
+def _card(stored: Stored, before: Stored | None, group: Chosen, row: int, sample: str, seen: Seen) -> dict[str, Any]:
     """An image. Its exact id is JSON, in which bytes that are no UTF-8 can stand; what is read is printable."""
     truth, was = int(stored.truth[row]), int(before.label[row]) if before else group.number
     confidence = float(stored.confidence[row])
@@ -124,7 +137,8 @@ def _card(
         "exact": json.dumps(sample),
         "path": printable(sample),
         "name": printable(PurePosixPath(sample).name or sample),
-        "picture": picture,
+        "picture": seen.pictures.get(row),
+        "labeled": printable(seen.labeled[sample]) if sample in seen.labeled else None,
         "confidence": f"{confidence:.6g}",
         "percent": f"{100 * confidence:.0f}%",
         "kept": bool(stored.kept[row]),

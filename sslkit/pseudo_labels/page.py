@@ -56,6 +56,9 @@ aria-label="greatest confidence in percent"> %</span></label>
 {% if before is not none %}
 <label class="check"><input type="checkbox" id="flipped"> flipped</label>
 {% endif %}
+{% if labeled %}
+<label class="check"><input type="checkbox" id="labeled"> labeled too</label>
+{% endif %}
 <label class="check"><input type="checkbox" id="corrected"> corrected</label>
 <button type="button" id="reset">Reset</button>
 </div></details>
@@ -73,6 +76,7 @@ aria-label="greatest confidence in percent"> %</span></label>
 <article class="card{{ "" if card.kept else " dropped" }}" data-id="{{ card.exact }}" data-class="{{ group.number }}" \
 data-confidence="{{ card.confidence }}" data-kept="{{ "yes" if card.kept else "no" }}" \
 data-flipped="{{ "yes" if card.was is not none else "no" }}" data-sections="{{ card.sections }}" \
+data-labeled="{{ "yes" if card.labeled is not none else "no" }}" \
 data-right="{{ "" if card.truth is none else "no" if card.wrong else "yes" }}" data-path="{{ card.path }}">
 <button type="button" class="picture" aria-label="{{ card.path }}: {{ group.name }}, {{ card.percent }}. Correct it">
 {% if card.picture %}
@@ -84,6 +88,7 @@ data-right="{{ "" if card.truth is none else "no" if card.wrong else "yes" }}" d
 <p class="said"><b>{{ group.name }}</b> <span>{{ card.percent }}</span></p>
 <p class="bar" style="--share: {{ card.percent }}"></p>
 <p class="marks">\
+{% if card.labeled is not none %}<span class="mark">labeled: {{ card.labeled }}</span>{% endif %}\
 {% if card.was is not none %}<span class="mark flip">was {{ card.was }}</span>{% endif %}\
 {% if card.truth is not none and card.wrong %}<span class="mark wrong">is {{ card.truth }}</span>{% endif %}\
 {% if not card.kept %}<span class="mark">not kept</span>{% endif %}\

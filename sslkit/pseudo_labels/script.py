@@ -10,7 +10,7 @@ const home = new Map(cards.map((card) => [card, card.parentElement]));
 const corrections = new Map();  // card -> number of a class as text, or NONE
 const NONE = "none";
 const SORTS = { classes: "high", confident: "high", doubtful: "low", flipped: "high" };
-const CONTROLS = ["text", "class", "kept", "right", "least", "most", "sort", "flipped", "corrected"];
+const CONTROLS = ["text", "class", "kept", "right", "least", "most", "sort", "flipped", "labeled", "corrected"];
 let view = "classes", saved = true;
 
 // Filter and sort ---------------------------------------------------------------------------------------------------
@@ -37,6 +37,7 @@ function wanted(card) {
   return inView(card) && is("class") && is("kept") && is("right")
     && percent >= Number($("least").value || 0) && percent <= Number($("most").value || 100)
     && (!$("flipped") || !$("flipped").checked || said.flipped === "yes")
+    && (!$("labeled") || !$("labeled").checked || said.labeled === "yes")
     && (!$("corrected").checked || corrections.has(card))
     && (!text || (said.path + "\n" + className(card)).toLowerCase().includes(text));
 }

@@ -14,11 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..dataset import OUTSIDE, Images, Rows
+from ..dataset import OUTSIDE, Data, Images, Rows
 from ..errors import RunError, SslkitError
 from ..folder import Run
-from ..images.words import printable
+from ..images.words import listed, printable
 from ..pool import TopK
+from ..recipe.model import Recipe
 from ..store import Samples
 from ..types import Targets
 
@@ -39,6 +40,8 @@ class Stored:
     "The generations that have pseudo-labels."
     targets: Targets
     manifest: dict[str, Any]
+    recipe: Recipe | None = None
+    "To open its data by, where that lies elsewhere now."
 
     def __len__(self) -> int:
         return len(self.targets.index)
@@ -71,10 +74,27 @@ class Stored:
         return self.targets.kept.numpy()
 
     @cached_property
+    def data(self) -> Data:
+        """The run's data, opened. Raises `SslkitError` where it is gone, or has no unlabeled images any more."""
+        from ..measuring.remnant import recipe_of
+        from ..opening import open_data
+
+        data = open_data(self.recipe or recipe_of(self.run)[0])
+        if data.unlabeled is None:
+            raise RunError(f"the data of {shown_run(self.run)} has no unlabeled images any more")
+        return data
+
+    @property
+    def pool(self) -> Images:
+        """The unlabeled images of the data, with their classes as far as they are known. Raises as `data` does."""
+        assert self.data.unlabeled is not None
+        return replace(self.data.unlabeled, truth=self.data.hidden_truth)
+
+    @cached_property
     def samples(self) -> Samples:
         """What the images are. Runs that were made before this was kept have it from their data, which must be there."""
         kept = (self.run.folder / "samples").is_dir()
-        samples = self.run.samples() if kept else _of_data(self.run)
+        samples = self.run.samples() if kept else _of_data(self)
         if len(samples) != len(self):
             raise RunError(
                 f"{shown_run(self.run)} has pseudo-labels of {len(self):,} images, and names for {len(samples):,}: "
@@ -99,7 +119,7 @@ class Stored:
 
     def at(self, generation: int) -> Stored:
         """The labels of another generation of the same run."""
-        return stored(self.run, generation)
+        return stored(self.run, generation, self.recipe)
 
     def before(self) -> Stored | None:
         """The labels of the generation before this one that has some."""
@@ -107,7 +127,7 @@ class Stored:
         return self.at(earlier[-1]) if earlier else None
 
 
-def stored(run: Run, generation: int = -1) -> Stored:
+def stored(run: Run, generation: int = -1, recipe: Recipe | None = None) -> Stored:
     """The labels of a generation; negative numbers count from the last that has some. Raises `RunError` without."""
     there = generations_of(run)
     if not there:
@@ -117,7 +137,7 @@ def stored(run: Run, generation: int = -1) -> Stored:
     if generation not in there:
         have = ", ".join(map(str, there))
         raise RunError(f"{shown_run(run)} keeps no pseudo-labels for generation {generation}; it has some for {have}")
-    return Stored(run, generation, there, run.labels(generation), run.manifest(generation))
+    return Stored(run, generation, there, run.labels(generation), run.manifest(generation), recipe)
 
 
 def generations_of(run: Run) -> tuple[int, ...]:
@@ -167,24 +187,29 @@ def probability_of(probs: Tensor | TopK, label: Tensor, rows: slice) -> Tensor:
     return torch.where(hit.any(1), (values * hit).sum(1), other)
 
 
-def pool_of(run: Run) -> Images:
-    """The run's unlabeled images, opened. Raises `SslkitError` where the data is gone, or is another."""
+def recipe_elsewhere(run: Run, overrides: dict[str, Any]) -> Recipe:
+    """A run's recipe with other paths of its data. Raises `RunError` for other keys, `RecipeError` for what none takes."""
     from ..measuring.remnant import recipe_of
-    from ..opening import open_data
+    from ..recipe import with_overrides
+    from ..recipe.moved import moved
 
-    data = open_data(recipe_of(run)[0])
-    if data.unlabeled is None:
-        raise RunError(f"the data of {shown_run(run)} has no unlabeled images any more")
-    return replace(data.unlabeled, truth=data.hidden_truth)
+    own = recipe_of(run)[0]
+    given = with_overrides(own, overrides)
+    if not moved(own, given):
+        raise RunError(
+            f"labels look at the run as it was: --set can only say where the data of {shown_run(run)} lies now, by keys of "
+            f"[data] that are paths, such as data.root; it has {listed(overrides)}"
+        )
+    return given
 
 
-def _of_data(run: Run) -> Samples:
+def _of_data(one: Stored) -> Samples:
     try:
-        images = pool_of(run)
+        images = one.pool
     except SslkitError as error:
         raise RunError(
-            f"{shown_run(run)} was made before runs kept a list of their images, and its data cannot be opened to see what "
-            f"they are: {error}"
+            f"{shown_run(one.run)} was made before runs kept a list of their images, and its data cannot be opened to see "
+            f"what they are: {error}"
         ) from error
     return Samples.of(images)
 

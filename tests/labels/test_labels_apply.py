@@ -116,6 +116,10 @@ def test_files_go_where_they_are_wanted_and_nothing_is_written_over(here, ids, l
     (here / "next").mkdir()
     labels("apply", "photos", write((ids[0], CLASSES[2])), "--out", "next/better")
     assert load("next/better-corrected.toml").settings.corrections == str(here / "next" / "better-corrections.csv")
+    labels("apply", "photos", "mine.csv", "--out", "next/moved.toml")
+    assert load("next/moved.toml").settings.corrections == str(here / "next" / "moved-corrections.csv")
+    assert not (here / "next" / "moved-corrected.toml").exists()
+    assert "never overwritten" in refused("apply", "photos", "mine.csv", "--out", "next/moved.toml")
     for name in ("better-corrected.toml", "better-corrections.csv"):
         before = (here / "next" / name).read_bytes()
         assert "never overwritten" in refused("apply", "photos", "mine.csv", "--out", "next/better")
@@ -149,7 +153,7 @@ def test_unknown_classes_are_named_with_what_was_meant(here, ids, refused):
     ("text", "message"),
     [
         ("", "names no column `id`, `label`"),
-        ("id;label\na;b\n", "columns are separated by commas"),
+        ("id;label\na;b;c\n", "3 fields; there are 2 columns"),
         ("id,lable\na,b\n", "Did you mean `lable`?"),
         ("id,label\n", "there is no correction in it"),
         ('id,label\n"a,b\n', "quotes are wrong"),

@@ -5,6 +5,7 @@ import csv
 import io
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -121,7 +122,7 @@ def test_no_name_becomes_markup(page):
 
 
 def test_the_data_gone_it_says_so_and_has_no_pictures(gone, labels):
-    assert "There are no pictures" in labels("gallery", "photos")
+    assert "warning: There are no pictures" in labels("gallery", "photos")
     text = (gone / "gallery.html").read_text()
     assert "There are no pictures" in text
     assert "data:image" not in text and text.count('class="without"') == 28
@@ -137,7 +138,29 @@ def test_pictures_that_are_gone_are_counted(here, labels):
     (photos / "=pool" / "strange" / "0.png").unlink()
     put(photos / "=pool" / "aaa.png", 1)
     (photos / "=pool" / "strange" / "1.png").write_bytes(b"broken")
-    assert "2 images without a picture" in labels("gallery", "photos")
+    assert "warning: 2 images without a picture" in labels("gallery", "photos")
+
+
+def test_data_that_was_moved_is_found_where_it_is_said_to_be(gone, labels, refused):
+    assert "warning" not in labels("gallery", "photos", "--set", "data.root=photos")
+    text = (gone / "gallery.html").read_text()
+    assert text.count("data:image") == 28 and "labeled too" not in text
+    for other in ("data.labeled=other", "steps=3"):
+        text = refused("gallery", "photos", "--out", "b.html", "--set", "data.root=photos", "--set", other)
+        assert "such as data.root" in text and not (gone / "b.html").exists()
+
+
+def test_images_that_are_labeled_too_are_marked(world, tmp_path):
+    one = stored(Run(world / "runs" / "photos"))
+    one.data = both = replace(one.data, labeled=_some(one.data.unlabeled, one.data.labeled.truth))
+    text = write_gallery(one, tmp_path / "gallery.html").path.read_text()
+    assert text.count('data-labeled="yes"') == len(both.labeled) == text.count('class="mark">labeled: ')
+    assert 'id="labeled"' in text and 'class="mark">labeled: =1+1<' in text
+
+
+def _some(images, truth):
+    """The first images of a split, labeled."""
+    return replace(images, ids=list(images.ids)[: len(truth)], truth=truth)
 
 
 def test_a_page_is_as_large_as_is_wanted_and_never_written_over(here, labels, refused):
@@ -294,6 +317,18 @@ def test_a_correction_can_be_taken_back(tab):
     correct(tab, path, "none")
     tab.click("#undo")
     assert tab.locator(".fixed").count() == 0 and not tab.is_visible("#corrections")
+
+
+def test_images_that_are_labeled_too_can_be_picked(chromium, world, tmp_path):
+    one = stored(Run(world / "runs" / "photos"))
+    one.data = replace(one.data, labeled=_some(one.data.unlabeled, one.data.labeled.truth))
+    tab = chromium.new_page()
+    tab.goto(write_gallery(one, tmp_path / "gallery.html").path.as_uri())
+    tab.check("#labeled")
+    assert set(values(tab, "labeled")) == {"yes"} and len(paths(tab)) == len(one.data.labeled)
+    tab.click("#reset")
+    assert len(paths(tab)) == 28
+    tab.close()
 
 
 def test_the_keyboard_is_enough(tab):

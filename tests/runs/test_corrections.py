@@ -57,6 +57,11 @@ def test_ids_and_labels_in_any_order_of_columns(tmp_path: Path) -> None:
     assert read_corrections(written(tmp_path, text)) == {'a,"b"\nc.png': "dog", "x.png": "", "x": "dog"}
 
 
+def test_semicolons_are_taken_where_the_first_line_has_no_comma(tmp_path: Path) -> None:
+    text = '\ufeffid;label;was\r\n"a;b.png";cat;dog\r\na,b.png;;dog\r\n'
+    assert read_corrections(written(tmp_path, text)) == {"a;b.png": "cat", "a,b.png": ""}
+
+
 def test_names_that_are_no_text_come_back_as_python_has_them(tmp_path: Path) -> None:
     assert read_corrections(written(tmp_path, b"id,label\n\xff.png,cat\n")) == {"\udcff.png": "cat"}
 
@@ -67,7 +72,8 @@ def test_names_that_are_no_text_come_back_as_python_has_them(tmp_path: Path) -> 
         ("", "names no column `id`, `label`; it has nothing"),
         ("id,label\n", "there is no correction in it"),
         ("id,labels\na,cat\n", "no column `label`; it has `id`, `labels`. Did you mean `labels`?"),
-        ("id;label\na;cat\n", "columns are separated by commas"),
+        ("id;label\na;cat;dog\n", "line 2: 3 fields; there are 2 columns"),
+        ("id;label,was\na;cat,dog\n", "names no column `id`, `label`"),
         ("id,label\na,cat,dog\n", "line 2: 3 fields; there are 2 columns"),
         ('id,label\na,"cat\n', "its quotes are wrong"),
         ("id,label\na,cat\nb,dog\na,dog\n", "line 4: `a` is `dog` here and `cat` further up"),
