@@ -18,6 +18,7 @@ SUFFIXES = frozenset(
 LITTER = frozenset({"__MACOSX", "@eaDir"})
 "Folders that archivers and network drives leave behind."
 LOOP, DEAD = "links back into a folder above", "links that lead nowhere"
+ELSEWHERE = "links into a folder that is used otherwise"
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,13 +47,14 @@ def list_images(
 ) -> Listing:
     """Everything below `folder`, in an order that no file system decides; the folders `without` are left out.
 
-    Links are followed, but not back into a folder that they lie in. Raises `OSError` where a folder cannot be read;
+    Links are followed, but not back into a folder that they lie in, nor into one of `without`. Raises `OSError` where a folder cannot be read;
     `closed` is told instead of those below `folder`, by their paths below it.
     """
     images: dict[str, list[str]] = {"": []}
     skipped: Counter[str] = Counter()
     # Path below `folder` -> the path that leads there, and the true folders that it lies in, its own at the end.
     ahead: dict[str, tuple[str, tuple[str, ...]]] = {"": (folder, (os.path.realpath(folder),))}
+    others = {os.path.realpath(path) for path in without}
     while ahead:
         below, (path, above) = ahead.popitem()
         found = images.setdefault(below.partition("/")[0], [])
@@ -62,11 +64,18 @@ def list_images(
                 found.append(name)
             elif entry.path not in without:
                 true = os.path.realpath(entry.path) if entry.is_symlink() else f"{above[-1]}/{entry.name}"
-                if true in above:
+                if true in above or within(above[0], {true}):
                     skipped[LOOP] += 1
+                elif entry.is_symlink() and within(true, others - set(above)):
+                    skipped[ELSEWHERE] += 1
                 else:
                     ahead[name] = (entry.path, (*above, true))
     return Listing({top: sorted(images[top]) for top in sorted(images, key=natural)}, skipped)
+
+
+def within(path: str, folders: Collection[str]) -> bool:
+    """Whether a true path is one of the folders, or lies in one."""
+    return any(path == folder or path.startswith(folder.rstrip(os.sep) + os.sep) for folder in folders)
 
 
 def entries(
