@@ -77,7 +77,7 @@ class Manifest(Splits):
         if len(fits) != 1:
             return None
         seen = f"{shown(fits[0].name)} has the columns `path` and `label`"
-        return Recognized(settings={"file": fits[0]}, certainty=0.7, found=(seen,))
+        return Recognized(settings={"file": fits[0]}, certainty=0.45, found=(seen,))
 
     @hookimpl
     def open_data(self, progress: Progress) -> Data:
