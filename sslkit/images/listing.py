@@ -47,14 +47,14 @@ def list_images(
 ) -> Listing:
     """Everything below `folder`, in an order that no file system decides; the folders `without` are left out.
 
-    Links are followed, but not back into a folder that they lie in, nor into one of `without`. Raises `OSError` where a folder cannot be read;
-    `closed` is told instead of those below `folder`, by their paths below it.
+    Links are followed, but not back into a folder that they lie in, nor into one of `without`. Raises `OSError` where a
+    folder cannot be read; `closed` is told instead of those below `folder`, by their paths below it.
     """
     images: dict[str, list[str]] = {"": []}
     skipped: Counter[str] = Counter()
     # Path below `folder` -> the path that leads there, and the true folders that it lies in, its own at the end.
     ahead: dict[str, tuple[str, tuple[str, ...]]] = {"": (folder, (os.path.realpath(folder),))}
-    others = {os.path.realpath(path) for path in without}
+    others = {os.path.realpath(path) for path in without if "\0" not in path}  # which no file system takes
     while ahead:
         below, (path, above) = ahead.popitem()
         found = images.setdefault(below.partition("/")[0], [])

@@ -163,6 +163,16 @@ def test_without_labels_per_class_all_but_validation_is_labeled(opened: Open) ->
     assert sizes(opened(validation=4)) == {"labeled": 8, "validation": 4}
 
 
+def test_a_link_in_the_pool_brings_no_labeled_or_test_images_into_it(opened: Open, photos: Path) -> None:
+    for name, target in {"loop": "..", "test": "../test", "cat": "../train/cat"}.items():
+        (photos / "extra" / name).symlink_to(target)
+    data = opened(unlabeled="extra", test="test", include_labeled=False)
+    assert len(ids(data.unlabeled)) == 7
+    assert data.notes[-1].startswith(
+        "left out: links into a folder that is used otherwise (2), links back into a folder"
+    )
+
+
 def test_images_of_other_classes_are_known_as_such(opened: Open) -> None:
     data = opened(unlabeled="extra", outside=["shots"])
     assert data.unlabeled is not None
