@@ -99,12 +99,12 @@ def start(
     say("looking at the folders")
     use, answer = recognized(folder)
     table: dict[str, Any] = {"use": use, **answer.settings, **settings}
-    data = opened(table)
+    data = opened(table, answer.pool)
     say("")
     facts, machine = facts_of(data), this_machine()
     if cleans(use, table) and facts.each * facts.images <= PATIENCE:
         table["leave_out"] = LEFT_OUT
-        data = opened(table)
+        data = opened(table, answer.pool)
     say("timing a few steps")
     proposal = propose(facts, machine)
     draft = Draft(
@@ -133,16 +133,17 @@ def destination(folder: Path, out: Path | None) -> Path:
     return path
 
 
-def opened(table: Mapping[str, Any]) -> Data:
-    """The data of a `[data]` table. Raises `DataError` where a student cannot be trained on it."""
+def opened(table: Mapping[str, Any], pool: str = "") -> Data:
+    """The data of a `[data]` table; `pool`: how images without labels are added. Raises `DataError` where a student cannot be trained on it."""
     recipe = Draft(template=templates()[0], data=table, proposal={}).recipe()
     data = plugins_of(recipe.generations[0]).open_data(Progress(recipe.settings.seed))
     if data.unlabeled is None or not len(data.unlabeled):
         fewest = int(np.bincount(data.labeled.truth, minlength=len(data.classes)).min())
+        use = table["use"]
         raise DataError(
-            f"nothing is unlabeled: {len(data.labeled):,} labeled images and no others, so a student would learn nothing that "
-            "its teacher does not know\n  put images without labels beside them, files into a folder `unlabeled`; or, to "
-            f"see what self-training makes of fewer labels, hide the others: --set labels_per_class={max(1, fewest // 5)}"
+            f"nothing is unlabeled: {use} finds {len(data.labeled):,} labeled images and no others, so a student would learn "
+            "nothing that its teacher does not know\n  put images without labels beside them, "
+            f"{pool or f'as `sslkit plugins show {use}` says'}; or, to see what self-training makes of fewer labels, hide the others: --set labels_per_class={max(1, fewest // 5)}"
         )
     return data
 

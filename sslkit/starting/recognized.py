@@ -27,6 +27,9 @@ class Recognized:
     found: tuple[str, ...] = ()
     """What it saw, a line each, for a person to read: ``labeled images in `labeled`, a folder for each class``."""
 
+    pool: str = ""
+    "What to do where it has no images without labels: ``files into a folder `unlabeled` ``."
+
     def __post_init__(self) -> None:
         if not 0 <= self.certainty <= 1:
             raise ValueError(f"certainty = {self.certainty}, but it is a share from 0 to 1")

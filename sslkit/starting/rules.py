@@ -27,7 +27,8 @@ SMALL, ENLARGED = 48, 1.5
 LARGEST = {"cpu": 64, "gpu": 224}
 RATIO = {"cpu": 3, "gpu": 7}
 ABOVE, LEAST = 0.2, 0.3
-FEWEST, MOST = 20, 20_000
+FEWEST, FEW, MOST = 20, 200, 20_000
+"Steps of a generation; with less than a few hundred, students may end below their teacher, or labels alone."
 TRIED = 100
 "Steps of the recipe whose speed is measured."
 
@@ -126,4 +127,7 @@ def steps_for(minutes: float, each: float, fixed: float, validates: bool) -> Pro
     grain = 10 ** max(0, math.floor(math.log10(number)) - 1)
     steps = int(number // grain) * grain  # two digits: the speed is not known better
     lasting = f"all generations take about {duration(fixed + steps * each)} here"
+    if steps < FEW:
+        enough = math.ceil((fixed + FEW * each) / 60)
+        lasting += f"; with so few, students may end below their teacher: --minutes {enough} makes {FEW}"
     return spread(steps, lasting if wanted >= FEWEST else f"the fewest that teach anything; {lasting}", validates)

@@ -137,7 +137,8 @@ def test_json(here):
 def test_images_without_any_that_are_unlabeled(here):
     fill(here / "photos", cat=8, dog=8)
     said = init("photos", code=2)
-    assert "nothing is unlabeled" in said and "--set labels_per_class=1" in said
+    assert "nothing is unlabeled: image_folder finds" in said and "files into a folder `unlabeled`" in said
+    assert "--set labels_per_class=1" in said
     init("photos", "--set", "labels_per_class=3")
     assert load("photos.toml").table["data"]["labels_per_class"] == 3
     assert "keys of [data] alone" in init("photos", "--set", "model.size=3", "--out", "x.toml", code=2)

@@ -74,6 +74,11 @@ def test_steps_fill_the_minutes(minutes, each, fixed, steps):
     assert said["save_every"].value == steps // 4 and said["evaluate_every"].value == 0
     assert steps * each + fixed <= 60 * minutes or steps == FEWEST
     assert ("the fewest" in said["steps"].why) == (steps == FEWEST)
+    assert ("may end below their teacher: --minutes" in said["steps"].why) == (steps < 200)
+
+
+def test_few_steps_say_how_long_more_of_them_take():
+    assert steps_for(1, 1, 10, validates=False)["steps"].why.endswith("--minutes 4 makes 200")
 
 
 def test_where_images_validate_steps_are_measured_on_the_way():

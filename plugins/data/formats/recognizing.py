@@ -74,7 +74,10 @@ def recognized(root: Path) -> Recognized | None:
     if bare and said:  # `.` takes every folder that no key names for a class
         raise DataError(f"{shown(str(root))}: {said[0]}. It lies among the folders of the classes, so it would be a class "
                         f"itself: move it elsewhere. {EXPECTED}")  # fmt: skip
-    return Recognized(settings=settings, certainty=BARE if bare else SURE, found=(*said, *unused(folders)))
+    return Recognized(
+        settings=settings, certainty=BARE if bare else SURE, found=(*said, *unused(folders)),
+        pool="files into a folder `unlabeled`",
+    )  # fmt: skip
 
 
 def looked_at(root: Path) -> Folders:
