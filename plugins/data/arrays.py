@@ -38,6 +38,7 @@ class Arrays(Splits):
     `unlabeled/00042`, `validation/00042` and `test/00042`. Of a .npy file an image is read where it lies, so it may be
     larger than memory; an array of a .npz file is loaded whole when its first image is asked for. Arrays of Python objects
     are refused, as opening them would run whatever code they bring.
+    Where `test` is all that is there, the data can measure a model and train none.
     Raises `MissingData` where a file is not there, `DataError` where an array is not of that kind, or was cut off.
     """
 
@@ -80,9 +81,12 @@ class Arrays(Splits):
                 f"line, --set data.root=PATH). {EXPECTED}{near(self.root.name, folders_in(self.root.parent))}",
                 len(self.classes) or None,
             )
-        images = {key: Stored(WHERE, self.root, name) for key, name in {"train": self.images, **self._others()}.items()}
+        named = self._others() if self._only_measures() else {"train": self.images, **self._others()}
+        images = {key: Stored(WHERE, self.root, name) for key, name in named.items()}
         orders = {key: self._order(stored) for key, stored in images.items()}
-        most = len(self.classes) or images["train"].header.shape[0]  # each class needs an image to learn from
+        most = (
+            len(self.classes) or next(iter(images.values())).header.shape[0]
+        )  # each class needs an image to learn from
         stacks = [
             Stack(key, stored.path, self._truth(key, stored, most), reader(stored, orders[key]))
             for key, stored in images.items()
@@ -93,13 +97,20 @@ class Arrays(Splits):
         remarks = [self._turned(stored) for key, stored in images.items() if orders[key] == "CHW"]
         return self.divided(kept, classes, self._sources(kept, rows, classes, tuple(remarks)), progress)
 
+    def _only_measures(self) -> bool:
+        """Whether test images are all that is there, as where a finished model is measured on others' images."""
+        return list(self._others()) == ["test"] and not is_there(
+            self.root / self.images.partition(":")[0], Path.is_file
+        )
+
     def _sources(
         self, kept: Library, rows: dict[str, Rows], classes: tuple[str, ...], remarks: tuple[str, ...]
     ) -> Sources:
         """Images of `images` without a label go to the unlabeled ones. Raises `DataError` for a class without any."""
-        train = rows["train"]
+        train = rows.get("train", NONE)
         labeled = train[kept.truth[train] >= 0]
-        if lacking := np.flatnonzero(kept.counts(labeled, len(classes)) == 0).tolist():
+        lacking = np.flatnonzero(kept.counts(labeled, len(classes)) == 0).tolist()
+        if lacking and "train" in rows:
             raise DataError(
                 f"{WHERE}: {shown(self.labels)} has no image of class {listed(classes[k] for k in lacking)}; labels count "
                 f"from 0 to {len(classes) - 1}, and each class needs an image to learn from"
@@ -111,7 +122,10 @@ class Arrays(Splits):
                 dict.fromkeys([called["labeled"], called.get("unlabeled", called["labeled"])])
             )
         extra = np.concatenate([bare, rows.get("unlabeled", NONE)])
-        return Sources(labeled, extra, rows.get("validation"), rows.get("test"), names=called, remarks=remarks)
+        return Sources(
+            labeled, extra, rows.get("validation"), rows.get("test"), names=called, remarks=remarks,
+            lack=f"There is no {shown(self.images)} in {shown(str(self.root))}",
+        )  # fmt: skip
 
     def _turned(self, images: Stored) -> str:
         """What is said of an array whose channels come first."""

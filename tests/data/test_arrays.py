@@ -52,6 +52,15 @@ def test_images_and_labels_are_those_that_were_written(root: Path) -> None:
     assert opened(root, classes=["ant", "bee", "cat"]).classes == ("ant", "bee", "cat")
 
 
+def test_test_images_alone_measure_and_train_nothing(root: Path) -> None:
+    (root / "images.npy").rename(root / "held.npy")
+    (root / "labels.npy").rename(root / "held_labels.npy")
+    data = opened(root, test="held.npy", test_labels="held_labels.npy", classes=["ant", "bee", "cat"])
+    assert data.test is not None and (len(data.labeled), len(data.test), data.unlabeled) == (0, 12, None)
+    assert data.notes[0].startswith("labeled: none. There is no `images.npy` in ")
+    assert opened(root, test="held.npy", test_labels="held_labels.npy").classes == ("0", "1", "2")
+
+
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 def test_members_of_an_npz_file(tmp_path: Path, save: object) -> None:
     save(tmp_path / "all.npz", x=PIXELS, y=LABELS[:, None].astype(np.uint8))  # type: ignore[operator]
