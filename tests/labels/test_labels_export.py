@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -79,7 +80,7 @@ def test_json_has_provenance_and_exact_names(run, labels):
 
 
 def test_parquet_has_the_same_and_whence_it_comes(run, labels):
-    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet = import_module("pyarrow.parquet")
     labels("export", "photos", "--out", "labels.parquet")
     table, targets = parquet.read_table("labels.parquet"), made(28, 2)
     ids = [os.fsencode(name).decode("utf-8", "backslashreplace") for name in run.samples().ids(slice(None))]
@@ -92,8 +93,6 @@ def test_parquet_has_the_same_and_whence_it_comes(run, labels):
 
 @pytest.mark.parametrize("form", ["csv", "json", "parquet"])
 def test_only_the_kept_ones(here, labels, form, monkeypatch):
-    if form == "parquet":
-        pytest.importorskip("pyarrow")
     monkeypatch.setattr(columns, "ROWS", 5)  # several parts, one of which may be empty
     assert "24 images that teach" in labels("export", "photos", "--out", f"x.{form}", "--kept-only")
     if form == "csv":
@@ -108,8 +107,6 @@ def test_only_the_kept_ones(here, labels, form, monkeypatch):
 
 @pytest.mark.parametrize("form", ["csv", "json", "parquet"])
 def test_of_many_classes_the_most_probable(tmp_path, form):
-    if form == "parquet":
-        pytest.importorskip("pyarrow")
     probs = torch.rand(20, 150, generator=torch.Generator().manual_seed(0)).softmax(1)
     save_samples(tmp_path / "samples", Images([f"{i}" for i in range(20)], lambda rows: [], np.full(20, UNKNOWN)))
     names = tuple(f"c{i}" for i in range(150))
@@ -133,8 +130,6 @@ def test_of_many_classes_the_most_probable(tmp_path, form):
 
 @pytest.mark.parametrize("form", ["csv", "json", "parquet"])
 def test_where_no_image_teaches_there_are_columns_all_the_same(run, form):
-    if form == "parquet":
-        pytest.importorskip("pyarrow")
     save_labels(run.folder / "labels" / "generation-2", replace(made(28, 2), weight=torch.zeros(28)), CLASSES, {}, {})
     path = export(stored(run), form, kept_only=True)
     if form == "csv":

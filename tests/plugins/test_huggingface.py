@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from sslkit.images.scan import scan
 from sslkit_plugins.data.formats.arrow_sets import split_of
 from sslkit_plugins.data.huggingface import HuggingFace
 
-datasets = pytest.importorskip("datasets")
+datasets = import_module("datasets")
 NAMES = ["owl", "cat", "dog"]
 IMAGE = datasets.Image()
 PARTS = {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}

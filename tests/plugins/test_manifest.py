@@ -4,6 +4,7 @@ import csv
 import io
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -227,7 +228,7 @@ def test_paths_from_the_root() -> None:
 
 
 def test_parquet_is_read_as_the_same_table(opened: Open, root: Path) -> None:
-    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
     columns = {
         "path": ["a/0.png", "a/1.png", "a/2.png", "a/3.png", "b/0.png"],
         "label": [10, 9, 2, None, 77],

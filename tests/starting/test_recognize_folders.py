@@ -155,8 +155,6 @@ def test_certainty_is_a_share():
 
 @pytest.mark.parametrize("kind", sorted(set(MAKERS) - {"digits", "arrays"}))
 def test_every_format_that_is_known_by_its_files(tmp_path, kind):
-    if kind == "huggingface":
-        pytest.importorskip("datasets")
     MAKERS[kind](tmp_path)
     put(tmp_path / "cover.png")  # what else lies there leads nobody astray
     use, answer = recognized(tmp_path)
