@@ -1,0 +1,15 @@
+"""Being written."""
+
+from dataclasses import dataclass
+
+from sslkit import Classifier, Data, hookimpl
+
+
+@dataclass(eq=False, kw_only=True)
+class NaturalAdversarial:
+    """Being written."""
+
+    @hookimpl
+    def measure(self, model: Classifier, data: Data) -> dict[str, float]:
+        """Being written."""
+        raise NotImplementedError
