@@ -1,0 +1,191 @@
+"""A run's metrics.jsonl for figures: by generation, by name; what is damaged is skipped and counted, never an error."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..tables import is_number
+
+FILE = "metrics.jsonl"
+MOST = 800
+"Points of a line in a figure; more are not told apart on any screen."
+DIGITS = 5
+"Significant digits of a drawn number: a page of many runs stays small."
+Values = list[float | None]
+
+
+@dataclass
+class Steps:
+    """What one generation logged as it trained: an item for each line, None where the line has no such number."""
+
+    step: list[int] = field(default_factory=list)
+    losses: dict[str, Values] = field(default_factory=dict)
+    lr: Values = field(default_factory=list)
+    kept_share: Values = field(default_factory=list)
+    images_per_second: Values = field(default_factory=list)
+    waited_share: Values = field(default_factory=list)
+    time: Values = field(default_factory=list)
+    "Seconds since 1970."
+
+
+@dataclass
+class Evaluations:
+    """What one generation's model was measured at: an item for each evaluation; numbers only."""
+
+    step: list[int] = field(default_factory=list)
+    metrics: dict[str, Values] = field(default_factory=dict)
+
+
+@dataclass
+class Events:
+    """What a run logged, as far as it can be read."""
+
+    start: dict[str, Any] = field(default_factory=dict)
+    "Sizes, classes, models, notes; empty where the log does not begin with it."
+    steps: dict[int, Steps] = field(default_factory=dict)
+    "By generation."
+    evaluations: dict[int, Evaluations] = field(default_factory=dict)
+    "By generation; a generation's last result is its last evaluation."
+    labels: list[dict[str, Any]] = field(default_factory=list)
+    "The end of each labeling: `generation`, `kept_share`, `pseudo_label_accuracy`, ..."
+    generations: list[dict[str, Any]] = field(default_factory=list)
+    "Results of finished generations, as summary.json has them."
+    baseline: dict[str, Any] = field(default_factory=dict)
+    failures: list[dict[str, Any]] = field(default_factory=list)
+    damaged: int = 0
+    "Lines that cannot be read."
+    there: bool = False
+    "Whether there is a log at all."
+
+    @property
+    def offsets(self) -> dict[int, int]:
+        """Steps of all earlier generations: where each generation's step 0 lies on an axis of the whole run."""
+        lengths = self.lengths
+        return {number: sum(lengths[:number]) for number in {*range(len(lengths)), *self.steps, *self.evaluations}}
+
+    @property
+    def lengths(self) -> list[int]:
+        """Steps of each generation: as planned where the log says so, else as far as it went."""
+        planned = self.start.get("steps")
+        if isinstance(planned, list) and all(isinstance(one, int) for one in planned):
+            return planned
+        found = {**self.steps, **self.evaluations}
+        logged = [[*self._of(number)] for number in range(max(found, default=-1) + 1)]
+        return [max(own, default=0) for own in logged]
+
+    def _of(self, generation: int) -> Iterable[int]:
+        for own in (self.steps.get(generation), self.evaluations.get(generation)):
+            yield from own.step if own else ()
+
+
+def read_events(path: Path) -> Events:
+    """A run's log; `path` is the file or the run's folder. A log that is not there or cannot be read is empty."""
+    events = Events()
+    try:
+        with (path / FILE if path.is_dir() else path).open("rb") as file:
+            events.there = True
+            for line in file:
+                _read(line, events)
+    except OSError:
+        pass
+    for entry in events.generations:
+        _finish(events, entry)
+    return events
+
+
+def _read(line: bytes, events: Events) -> None:
+    try:
+        found = json.loads(line)
+        kind, generation, step = found["kind"], found["generation"], found["step"]
+    except (ValueError, TypeError, LookupError, RecursionError):
+        events.damaged += bool(line.strip())
+        return
+    if type(generation) is not int or type(step) is not int or generation < 0:
+        events.damaged += 1
+    elif kind == "step":
+        _step(events.steps.setdefault(generation, Steps()), step, found)
+    elif kind == "evaluation":
+        metrics = found.get("metrics")
+        _evaluated(events, generation, step, metrics if isinstance(metrics, dict) else {})
+    elif kind in ("start", "baseline"):
+        setattr(events, kind, found)
+    elif kind in ("labels", "generation", "failure"):
+        getattr(events, kind if kind == "labels" else f"{kind}s").append(found)
+
+
+def _step(steps: Steps, step: int, line: dict[str, Any]) -> None:
+    if steps.step and step <= steps.step[-1]:  # an earlier version went on from a checkpoint without cutting the log
+        count = sum(one < step for one in steps.step)
+        columns = (steps.lr, steps.kept_share, steps.images_per_second, steps.waited_share, steps.time)
+        for column in (steps.step, *columns, *steps.losses.values()):
+            del column[count:]
+    timing, losses = line.get("timing"), line.get("losses")
+    timing = timing if isinstance(timing, dict) else {}
+    _append(steps.losses, losses if isinstance(losses, dict) else {}, len(steps.step))
+    steps.step.append(step)
+    steps.lr.append(_number(line.get("lr")))
+    steps.kept_share.append(_number(line.get("kept_share")))
+    steps.images_per_second.append(_number(timing.get("images_per_second")))
+    steps.waited_share.append(_number(timing.get("waited_share")))
+    steps.time.append(_number(line.get("time")))
+
+
+def _evaluated(events: Events, generation: int, step: int, metrics: dict[str, Any]) -> None:
+    own = events.evaluations.setdefault(generation, Evaluations())
+    if own.step and step <= own.step[-1]:
+        count = sum(one < step for one in own.step)
+        for column in (own.step, *own.metrics.values()):
+            del column[count:]
+    _append(own.metrics, {name: value for name, value in metrics.items() if is_number(value)}, len(own.step))
+    own.step.append(step)
+
+
+def _append(columns: dict[str, Values], values: dict[str, Any], count: int) -> None:
+    """One more item for each column, the new ones among them."""
+    for name in values.keys() - columns.keys():
+        columns[name] = [None] * count
+    for name, column in columns.items():
+        column.append(_number(values.get(name)))
+
+
+def _finish(events: Events, entry: dict[str, Any]) -> None:
+    """A generation's result as an evaluation, where there is none of its last step."""
+    generation, step, metrics = entry["generation"], entry["step"], entry.get("metrics")
+    own = events.evaluations.get(generation)
+    if isinstance(metrics, dict) and (own is None or not own.step or own.step[-1] < step):
+        _evaluated(events, generation, step, metrics)
+
+
+def _number(value: Any) -> float | None:
+    return value if is_number(value) else None
+
+
+def rounded(value: float) -> float:
+    """A number as it is drawn."""
+    return float(f"{value:.{DIGITS}g}")
+
+
+def downsampled(xs: Sequence[float], ys: Sequence[float | None], most: int = MOST) -> tuple[list[float], list[float]]:
+    """At most `most` points of a line, in order: both ends, and the lowest and the highest of each stretch between.
+
+    (n,), (n,) -> two lists of one length. What is None is left out; numbers are rounded to what can be seen.
+    """
+    there = [(x, y) for x, y in zip(xs, ys, strict=True) if y is not None]
+    if len(there) > most:
+        stretches, inner = max(1, (most - 2) // 2), there[1:-1]
+        bounds = [len(inner) * i // stretches for i in range(stretches + 1)]
+        kept = [there[0]]
+        for first, last in itertools.pairwise(bounds):
+            own = inner[first:last]
+            kept += sorted({min(own, key=_height), max(own, key=_height)})
+        there = [*kept, there[-1]]
+    return [x for x, _ in there], [rounded(y) for _, y in there]
+
+
+def _height(point: tuple[float, float]) -> float:
+    return point[1]
