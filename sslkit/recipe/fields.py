@@ -52,6 +52,8 @@ def choices(hint: Any) -> list[str]:
     inner = bare(hint)
     if get_origin(inner) is list:
         return choices(get_args(inner)[0])
+    if get_origin(inner) in (Union, types.UnionType):
+        return [choice for part in get_args(inner) for choice in choices(part)]
     return [value for value in get_args(inner) if isinstance(value, str)] if get_origin(inner) is Literal else []
 
 

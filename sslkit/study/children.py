@@ -13,9 +13,9 @@ from typing import Any, Protocol
 from .. import runs
 from ..errors import Interrupted, RunError, SslkitError
 from ..folder import RECIPE, SUMMARY, Run
-from ..recipe import baseline_of, with_overrides
+from ..recipe import with_overrides
 from ..recipe.model import Recipe
-from .file import BASELINE, Study
+from .file import Study
 
 STUB = (RECIPE, "environment.json")
 "What a run folder holds before there is a summary, and so before any training."
@@ -76,8 +76,6 @@ def _recipes(study: Study) -> Iterator[tuple[str, int, Recipe]]:
         for variant in study.variants:
             recipe = with_overrides(variant.recipe, {"seed": seed, "baseline": False, **_silence(variant.recipe)})
             yield variant.name, seed, recipe
-            if variant is study.base and variant.recipe.settings.baseline:
-                yield BASELINE, seed, baseline_of(recipe)
 
 
 def _silence(recipe: Recipe) -> dict[str, bool]:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
-
-from annotated_types import Ge, Gt, MinLen
+from typing import Any, Literal, TypeVar
 
 from ..errors import RecipeError
-from ..recipe import load, with_overrides
+from ..recipe import baseline_of, load, with_overrides
 from ..recipe.fields import hints
-from ..recipe.message import Problems, listed, shown
+from ..recipe.message import Problems, counted, did_you_mean, listed, sentence, shown
+from ..recipe.metrics import metric_set
 from ..recipe.model import Recipe
 from ..recipe.places import Place, Table
 from ..recipe.read import PACKAGE, check_values, find_file, locate, read, refuse_other
 from ..recipe.validate import validate
 from ..registry import FILE
+from .keys import ACCURACY, Direction, StudyTable, VariantTable
 from .seeds import TAKES, parse_seeds
 
 T = TypeVar("T")
@@ -27,45 +27,21 @@ BASELINE = "supervised baseline"
 "Name of the baseline's row."
 
 
-@dataclass(kw_only=True)
-class StudyTable:
-    """The study's own keys."""
-
-    base: Annotated[str, MinLen(1)]
-    "The recipe that variants are compared with: a path from the study file, or the name of a shipped recipe."
-    seeds: str = "0-9"
-    "Seeds of every variant: numbers and ranges, `0,3,5-7`."
-    set: dict[str, Any] = field(default_factory=dict)
-    "Overrides by dotted path, for the base and every variant."
-    references: list[Annotated[str, MinLen(1)]] = field(default_factory=list)
-    "Metrics of the base's last generation that are accuracies of something else: compared as if variants."
-
-
-@dataclass(kw_only=True)
-class VariantTable:
-    """`[[variant]]`."""
-
-    name: Annotated[str, MinLen(1)]
-    "What results call it."
-    set: dict[str, Any] = field(default_factory=dict)
-    "Overrides by dotted path."
-    from_generation: Annotated[int, Ge(0)] = 0
-    "The first generation that the overrides apply to."
-    recipe: Annotated[str, MinLen(1)] | None = None
-    "Another recipe than the base, which the overrides are then laid on."
-    expect: Literal["lower", "higher"] | None = None
-    "How its accuracy is expected to compare with the base's; results say whether the interval agrees."
-    gain_below: Annotated[float, Gt(0)] | None = None
-    "Share of the base's gain over its teacher that its own gain is expected to stay below; results say whether it does."
-
-
 @dataclass(frozen=True)
 class Variant:
-    """One recipe of a study, whatever the seed."""
+    """One row of a study's results: a recipe, whatever the seed, and which of its generations counts."""
 
     name: str
     recipe: Recipe
-    expect: Literal["lower", "higher"] | None = None
+    kind: Literal["base", "variant", "baseline"] = "variant"
+    generation: int | None = None
+    "None: the last."
+    against: str | None = None
+    "The row that it is compared with; None for the base, which is compared with nothing."
+    expect: Mapping[str, Direction] = field(default_factory=dict)
+    "By measure."
+    paper: Mapping[str, float] = field(default_factory=dict)
+    "By measure, in percentage points."
     gain_below: float | None = None
 
 
@@ -76,7 +52,12 @@ class Study:
     name: str
     variants: tuple[Variant, ...]
     seeds: tuple[int, ...]
-    references: tuple[str, ...]
+    references: tuple[str, ...] = ()
+    measures: tuple[str, ...] = (ACCURACY,)
+    metrics: str | None = None
+    "A file or a shipped set that finished runs are measured by."
+    finding: str = ""
+    source: str = ""
 
     @property
     def base(self) -> Variant:
@@ -93,8 +74,8 @@ def shipped_studies() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
-def load_study(source: str | Path, seeds: Sequence[int] | None = None) -> Study:
-    """The study in a file, or the shipped one of that name; `seeds` replace the file's own.
+def load_study(source: str | Path, seeds: Sequence[int] | None = None, base: str | None = None) -> Study:
+    """The study in a file, or the shipped one of that name; `seeds` and `base` replace the file's own.
 
     Raises `RecipeError` that lists everything that is wrong, each with its place and what would be right.
     """
@@ -105,12 +86,15 @@ def load_study(source: str | Path, seeds: Sequence[int] | None = None) -> Study:
     own = _laid_on(StudyTable, table.without("variant"), "study", problems, ("variant",))
     pairs = _variant_tables(table, problems)
     seeds = seeds or _seeds(own, table, problems)
-    variants = _variants(own, table, pairs, path, problems) if own else []
+    metrics = _metrics(own, table, path, problems) if own else None
+    variants = _variants(own, base, table, pairs, path, problems) if own else []
     problems.raise_any()
     assert own is not None
     _refuse_twins(own, variants[0].name, table, pairs, problems)
+    _check_rows(own, variants, table, pairs, problems)
     problems.raise_any()
-    return Study(path.stem, tuple(variants), tuple(seeds), tuple(own.references))
+    return Study(path.stem, tuple(variants), tuple(seeds), tuple(own.references), tuple(own.measures), metrics,
+                 own.finding, own.source)  # fmt: skip
 
 
 def _laid_on(cls: type[T], table: Table, label: str, problems: Problems, others: Sequence[str] = ()) -> T | None:
@@ -142,9 +126,10 @@ def _variant_tables(table: Table, problems: Problems) -> list[tuple[VariantTable
 
 
 def _check_variant(variant: VariantTable, table: Table, label: str, problems: Problems) -> None:
-    if not variant.set and variant.recipe is None:
+    if not variant.set and variant.recipe is None and variant.generation is None and not variant.baseline:
         problems.add(table.place, f"{label}: is the base itself",
-                     'it takes `set = { "noise.dropout.enabled" = false }` or `recipe = "other.toml"`')  # fmt: skip
+                     'it takes `set = { "noise.dropout.enabled" = false }`, `recipe = "other.toml"`, `generation = 0` or '
+                     "`baseline = true`")  # fmt: skip
     if variant.from_generation and not variant.set:
         problems.add(table.where("from_generation"), f"{label}: `from_generation` says from when on `set` applies",
                      "there is no `set`")  # fmt: skip
@@ -160,14 +145,34 @@ def _seeds(own: StudyTable | None, table: Table, problems: Problems) -> tuple[in
         return ()
 
 
+def _metrics(own: StudyTable, table: Table, path: Path, problems: Problems) -> str | None:
+    """The set of metrics as it is found from anywhere; what is wrong with it is told at the key's line."""
+    if own.metrics is None:
+        return None
+    beside = path.absolute().parent / own.metrics
+    name = str(beside) if beside.is_file() else own.metrics
+    try:
+        inner = Problems()
+        metric_set(name, inner)
+        inner.raise_any()
+    except RecipeError as error:
+        first, *rest = str(error).splitlines()
+        problems.add(table.where("metrics"), f"study: `metrics = {shown(own.metrics)}`: {first}",
+                     *(line.strip() for line in rest))  # fmt: skip
+    return name
+
+
 def _variants(
-    own: StudyTable, table: Table, pairs: list[tuple[VariantTable, Table]], path: Path, problems: Problems
-) -> list[Variant]:
-    """The base and every variant as recipes; what cannot be loaded is left out and noted."""
-    base = _recipe(own.base, table.where("base"), "study: `base`", path, problems)
+    own: StudyTable, base_name: str | None, table: Table, pairs: list[tuple[VariantTable, Table]], path: Path,
+    problems: Problems,
+) -> list[Variant]:  # fmt: skip
+    """The base, every variant and the supervised baseline as recipes; what cannot be loaded is left out and noted."""
+    base = load(base_name) if base_name else _recipe(own.base, table.where("base"), "study: `base`", path, problems)
     common = _anchored(own.set, path.absolute().parent)
     with_set = base and _overridden(base, common, 0, table.where("set"), "study: `set`", problems)
-    variants = [Variant(base.name, with_set)] if base and with_set else []
+    variants: list[Variant] = []
+    if base and with_set:
+        variants = [Variant(own.name or base.name, with_set, "base", own.generation)]
     for variant, item in pairs:
         label = f"[[variant]] {variant.name}"
         start: Recipe | None = with_set
@@ -176,9 +181,30 @@ def _variants(
             start = start and _overridden(start, common, 0, table.where("set"), f"{label}: the study's `set`", problems)
         over = _anchored(variant.set, path.absolute().parent)
         made = start and _overridden(start, over, variant.from_generation, item.where("set"), label, problems)
-        if made:
-            variants.append(Variant(variant.name, made, variant.expect, variant.gain_below))
+        made = _baseline(made, item.where("baseline"), label, problems) if made and variant.baseline else made
+        if made and variants:
+            against = variant.against or variants[0].name
+            variants.append(Variant(variant.name, made, "variant", variant.generation, against,
+                                    _by_measure(variant.expect, own), _by_measure(variant.paper, own),
+                                    variant.gain_below))  # fmt: skip
+    if variants and variants[0].recipe.settings.baseline and not any(variant.baseline for variant, _ in pairs):
+        variants.append(Variant(BASELINE, baseline_of(variants[0].recipe), "baseline", None, variants[0].name))
     return variants
+
+
+def _by_measure(said: Any, own: StudyTable) -> dict[str, Any]:
+    """What is said of a variant, by measure: what is no table is of the main one."""
+    return said if isinstance(said, dict) else {} if said is None else {own.measures[0]: said}
+
+
+def _baseline(recipe: Recipe, place: Place, label: str, problems: Problems) -> Recipe | None:
+    """A recipe's supervised baseline; that it has none is told at the variant's line."""
+    try:
+        return baseline_of(recipe)
+    except RecipeError as error:
+        problems.add(place, f"{label}: `baseline = true`, but the recipe has no supervised baseline",
+                     *(line.strip() for line in str(error).splitlines()))  # fmt: skip
+        return None
 
 
 def _recipe(name: str, place: Place, label: str, study: Path, problems: Problems) -> Recipe | None:
@@ -223,7 +249,8 @@ def _refuse_twins(
     own: StudyTable, base: str, table: Table, pairs: list[tuple[VariantTable, Table]], problems: Problems
 ) -> None:
     """Every row of the results has a name of its own."""
-    taken = {base: "the base", BASELINE: "the supervised baseline of the base"}
+    own_baseline = {} if any(variant.baseline for variant, _ in pairs) else {BASELINE: "the supervised baseline"}
+    taken = {base: "the base", **own_baseline}
     for reference in own.references:
         if reference in taken:
             problems.add(table.where("references"), f"study: `references` names {shown(reference)} twice or names a row",
@@ -234,3 +261,35 @@ def _refuse_twins(
             problems.add(item.where("name"), f"[[variant]] {variant.name}: the name is taken by {taken[variant.name]}",
                          f"already taken: {listed(taken)}")  # fmt: skip
         taken.setdefault(variant.name, "another variant")
+
+
+def _check_rows(
+    own: StudyTable,
+    variants: Sequence[Variant],
+    table: Table,
+    pairs: list[tuple[VariantTable, Table]],
+    problems: Problems,
+) -> None:
+    """Rows are compared with rows that there are, by measures that there are, at generations that there are."""
+    rows = [*(variant.name for variant in variants), *own.references]
+    by_name = {variant.name: variant for variant in variants}
+    _check_generation(own.generation, variants[0].recipe, table, "study", problems)
+    for variant, item in pairs:
+        label = f"[[variant]] {variant.name}"
+        if variant.against is not None and (variant.against not in rows or variant.against == variant.name):
+            known = [row for row in rows if row != variant.name]
+            problems.add(item.where("against"), f"{label}: `against = {shown(variant.against)}`: no other row is called so",
+                         sentence(f"rows: {listed(known)}.", did_you_mean(variant.against, known, '"')))  # fmt: skip
+        for key in ("expect", "paper"):
+            for measure in _by_measure(getattr(variant, key), own):
+                if measure not in own.measures:
+                    problems.add(item.where(key), f"{label}: `{key}` names {shown(measure)}, by which nothing is compared",
+                                 sentence(f"measures: {listed(own.measures)}.", did_you_mean(measure, own.measures, '"')))  # fmt: skip
+        _check_generation(variant.generation, by_name[variant.name].recipe, item, label, problems)
+
+
+def _check_generation(generation: int | None, recipe: Recipe, table: Table, label: str, problems: Problems) -> None:
+    total = len(recipe.generations)
+    if generation is not None and generation >= total:
+        problems.add(table.where("generation"), f"{label}: `generation = {generation}`, but the recipe has "
+                     f"{counted(total, 'generation')}", f"it takes 0 to {total - 1}; left out: the last")  # fmt: skip

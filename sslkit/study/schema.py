@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..recipe.describe import DRAFT, Schema, table_schema
-from .file import StudyTable, VariantTable
+from .keys import StudyTable, VariantTable
 
 
 def study_schema() -> Schema:

@@ -3,7 +3,7 @@
 import pytest
 
 from sslkit.errors import RecipeError
-from sslkit.recipe import load, shipped
+from sslkit.recipe import baseline_of, load, shipped
 from sslkit.study.file import load_study, shipped_studies
 
 VARIANT = '[[variant]]\nname = "a"\n'
@@ -21,8 +21,13 @@ def test_a_study(write):
     assert study.name == "mine"
     assert study.seeds == (0, 1, 2)
     assert study.references == ("rival",)
-    assert [(variant.name, variant.expect) for variant in study.variants] == [("base", None), ("no dropout", "lower")]
-    base, other = (variant.recipe for variant in study.variants)
+    assert [(variant.name, variant.expect) for variant in study.variants] == [
+        ("base", {}),
+        ("no dropout", {"test_accuracy": "lower"}),
+        ("supervised baseline", {}),
+    ]
+    base, other, baseline = (variant.recipe for variant in study.variants)
+    assert baseline.hash == baseline_of(base).hash
     assert base.hash == load("base.toml").hash
     uses = [
         [entry.use for entry in generation.entries() if entry.section == "noise"] for generation in other.generations
@@ -37,7 +42,7 @@ def test_seeds_of_the_command_line_replace_the_files(write):
 def test_set_is_for_the_base_and_every_variant(write):
     (write().parent / "other.toml").write_text('extends = "base.toml"\noptimizer.rate = 0.5\n')
     text = 'base = "base.toml"\nset = { steps = 7 }\n' + VARIANT + 'recipe = "other.toml"\nset = { seed = 4 }\n'
-    base, other = (variant.recipe for variant in load_study(write(text)).variants)
+    base, other, _ = (variant.recipe for variant in load_study(write(text)).variants)
     assert (base.settings.steps, base.settings.seed, base.generations[0].optimizer.rate) == (7, 0, 0.05)
     assert (other.settings.steps, other.settings.seed, other.generations[0].optimizer.rate) == (7, 4, 0.5)
 
@@ -55,6 +60,58 @@ def test_a_shipped_recipe_from_anywhere(write):
     assert load_study(write('base = "supervised"\n')).base.recipe.hash == load("supervised").hash
 
 
+ROWS = """
+base = "base.toml"
+name = "students"
+generation = 0
+measures = ["test_accuracy", "test_ece"]
+[[variant]]
+name = "last"
+generation = 1
+expect = { test_accuracy = "higher", test_ece = "lower" }
+paper = 0.9
+[[variant]]
+name = "labels alone"
+baseline = true
+against = "last"
+expect = "lower"
+"""
+
+
+def test_rows_at_generations_against_each_other(write):
+    study = load_study(write(ROWS))
+    base, last, labels = study.variants
+    assert (base.name, base.kind, base.generation, base.against) == ("students", "base", 0, None)
+    assert (last.generation, last.against, last.paper) == (1, "students", {"test_accuracy": 0.9})
+    assert last.expect == {"test_accuracy": "higher", "test_ece": "lower"} and last.recipe.hash == base.recipe.hash
+    assert labels.recipe.hash == baseline_of(base.recipe).hash and labels.against == "last"
+
+
+def test_another_base(write, tmp_path):
+    (tmp_path / "own.toml").write_text('extends = "base.toml"\nsteps = 5\n')
+    study = load_study(write(), base="own.toml")
+    assert [variant.recipe.settings.steps for variant in study.variants[:2]] == [5, 5]
+    assert study.base.name == "own"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('against = "last"', 'against = "lst"', ["[[variant]] labels alone", "no other row is called so", 'Did you mean "last"?']),
+        ('against = "last"', 'against = "labels alone"', ["no other row is called so"]),
+        ("generation = 1\n", "generation = 2\n", ["line 8", "the recipe has 2 generations", "it takes 0 to 1"]),
+        ("generation = 0\n", "generation = 9\n", ["study: `generation = 9`"]),
+        ("test_ece = ", "test_ecce = ", ["`expect` names", 'Did you mean "test_ece"?']),
+        ("paper = 0.9", "paper = { ece = 1.0 }", ["`paper` names", "by which nothing is compared"]),
+        ('measures = ["test_accuracy", "test_ece"]', "measures = []", ["`measures = []`"]),
+        ("generation = 0\n", 'metrics = "standrd"\n', ['study: `metrics = "standrd"`', 'Did you mean']),
+    ],
+)  # fmt: skip
+def test_rows_that_cannot_be(write, old, new, words):
+    text = message(write(ROWS.replace(old, new, 1)))
+    assert all(word in text for word in words), text
+
+
 def test_every_shipped_study_is_sound():
     assert shipped_studies()
     for name in shipped_studies():
@@ -63,7 +120,7 @@ def test_every_shipped_study_is_sound():
 
 def test_shipped_noise_study_takes_all_noise_from_students_and_none_from_the_teacher():
     study = load_study("noisy_student")
-    base, bare = (variant.recipe for variant in study.variants)
+    base, bare, _ = (variant.recipe for variant in study.variants)
     noise = [[entry.name for entry in cfg.entries() if entry.section == "noise"] for cfg in bare.generations]
     full = [entry.name for entry in base.generations[0].entries() if entry.section == "noise"]
     assert full
@@ -85,7 +142,7 @@ def test_shipped_methods_study_has_every_method_alike():
     methods = {name for name in shipped() if "/" not in name} - SCALES - IMBALANCED
     assert set(recipes) == methods and len(study.variants) == len(methods) and study.seeds == (0, 1, 2)
     assert study.base.recipe.name == "supervised" and study.references == ("label_spreading",)
-    assert {variant.expect for variant in study.variants[1:]} == {"higher"}
+    assert all(variant.expect == {"test_accuracy": "higher"} for variant in study.variants[1:])
     for recipe in recipes.values():
         assert sum(cfg.settings.steps for cfg in recipe.generations) == 600 and not recipe.settings.baseline
         same = [recipe.table[section] for section in ("data", "model")]
