@@ -120,10 +120,8 @@ def _read(line: bytes, events: Events) -> None:
 
 def _step(steps: Steps, step: int, line: dict[str, Any]) -> None:
     if steps.step and step <= steps.step[-1]:  # an earlier version went on from a checkpoint without cutting the log
-        count = sum(one < step for one in steps.step)
         columns = (steps.lr, steps.kept_share, steps.images_per_second, steps.waited_share, steps.time)
-        for column in (steps.step, *columns, *steps.losses.values()):
-            del column[count:]
+        _cut(steps.step, [*columns, *steps.losses.values()], step)
     timing, losses = line.get("timing"), line.get("losses")
     timing = timing if isinstance(timing, dict) else {}
     _append(steps.losses, losses if isinstance(losses, dict) else {}, len(steps.step))
@@ -138,17 +136,24 @@ def _step(steps: Steps, step: int, line: dict[str, Any]) -> None:
 def _evaluated(events: Events, generation: int, step: int, metrics: dict[str, Any]) -> None:
     own = events.evaluations.setdefault(generation, Evaluations())
     if own.step and step <= own.step[-1]:
-        count = sum(one < step for one in own.step)
-        for column in (own.step, *own.metrics.values()):
-            del column[count:]
+        _cut(own.step, [*own.metrics.values()], step)
     _append(own.metrics, {name: value for name, value in metrics.items() if is_number(value)}, len(own.step))
     own.step.append(step)
 
 
+def _cut(steps: list[int], columns: Iterable[Values], step: int) -> None:
+    """Forget a step and those after it."""
+    count = sum(one < step for one in steps)
+    for column in columns:
+        del column[count:]
+    del steps[count:]
+
+
 def _append(columns: dict[str, Values], values: dict[str, Any], count: int) -> None:
     """One more item for each column, the new ones among them."""
-    for name in values.keys() - columns.keys():
-        columns[name] = [None] * count
+    if values.keys() != columns.keys():
+        for name in values.keys() - columns.keys():
+            columns[name] = [None] * count
     for name, column in columns.items():
         column.append(_number(values.get(name)))
 
@@ -162,7 +167,8 @@ def _finish(events: Events, entry: dict[str, Any]) -> None:
 
 
 def _number(value: Any) -> float | None:
-    return value if is_number(value) else None
+    """A finite number, or None: as `is_number`, for values right from JSON, hundreds of thousands of them."""
+    return value if type(value) in (float, int) and -1e300 < value < 1e300 else None
 
 
 def rounded(value: float) -> float:
