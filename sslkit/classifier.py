@@ -21,13 +21,15 @@ PIECE = 8
 "Images that are read before they are resized: a chunk of large ones must not lie in memory as they are."
 
 
-def chunks(images: Images, views: Sequence[ViewMaker], rows: int) -> Iterator[tuple[Tensor, list[Tensor]]]:
+def chunks(
+    images: Images, views: Sequence[ViewMaker], rows: int, positions: Rows | None = None
+) -> Iterator[tuple[Tensor, list[Tensor]]]:
     """A split in order: positions (M,), and for each view its images (M, H, W, C) uint8. A thread reads one chunk ahead.
 
-    The key of a row's noise is its position.
+    `positions`: of which images, and in which order. The key of a row's noise is its position.
     """
-    starts = range(0, len(images), rows)
-    read = (fitted(images, views, np.arange(at, min(at + rows, len(images)))) for at in starts)
+    wanted = np.arange(len(images)) if positions is None else positions
+    read = (fitted(images, views, wanted[at : at + rows]) for at in range(0, len(wanted), rows))
     for position, made in one_ahead(read):
         yield (
             torch.from_numpy(position),
@@ -65,10 +67,18 @@ class NetworkClassifier:
         return self._known[id(images)][1]
 
     def _predict(self, images: Images) -> Tensor:
-        return torch.cat([self.answer(made) for _, (made,) in chunks(images, [self.view], self.rows)])
+        return torch.cat([self.answer(made) for _, made in self.batches(images)])
+
+    def batches(self, images: Images, positions: Rows | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """A split piece by piece as the model sees it: positions (M,) and images (M, H, W, C) uint8, on the CPU."""
+        return ((position, made) for position, (made,) in chunks(images, [self.view], self.rows, positions))
 
     @torch.no_grad()
     def answer(self, images: Tensor) -> Tensor:
         """Images of the view (M, H, W, C) uint8 -> (M, K) probabilities, on the CPU."""
+        return self.logits(to_floats(images, self.device)).float().softmax(1).cpu()
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Images of the view (M, C, H, W), floats in 0-1 on `device` -> the (M, K) logits that are gone by."""
         self.network.set_mode(noise=False, batch_norm="running", write_stats=False)
-        return self.decide(self.network(to_floats(images, self.device))).float().softmax(1).cpu()
+        return self.decide(self.network(images))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, cast
 
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .dataset import Image, Images
+from .dataset import Image, Images, Rows
 from .pool import TopK
 from .randomness import key, numpy_generator, torch_generator
 
@@ -236,15 +236,39 @@ class ViewSpec:
 
 
 class Classifier(Protocol):
-    """A trained model as metrics see it: un-noised, on running statistics."""
+    """A trained model as metrics see it: un-noised, on running statistics.
+
+    A metric of images that it changes itself goes through a split by `batches`, and asks by `answer` or `logits`: its
+    memory does not depend on the split's size.
+    """
 
     @property
     def network(self) -> nn.Module:
         """(N, C, H, W) floats in 0-1 -> `Outputs`, differentiable."""
         ...
 
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        ...
+
     def __call__(self, images: Images) -> Tensor:
         """(N, K) probabilities of a whole split, on the CPU; made once per evaluation, however many ask."""
+        ...
+
+    def batches(self, images: Images, positions: Rows | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """A split piece by piece, in order: positions (M,) and images (M, H, W, C) uint8 as the model sees them.
+
+        `positions` (N,): of which images, and in which order; None: of all. The pieces are those of `__call__`.
+        """
+        ...
+
+    def answer(self, images: Tensor) -> Tensor:
+        """(M, H, W, C) uint8 of the size that `batches` has -> (M, K) probabilities, on the CPU."""
+        ...
+
+    def logits(self, images: Tensor) -> Tensor:
+        """(M, C, H, W) floats in 0-1 on `device` -> the (M, K) logits that are gone by, differentiable by the images."""
         ...
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..dataset import Data, Image, Images, Labeled
+from ..dataset import Data, Image, Images, Labeled, Rows
 from ..network import Network
 from ..types import Batch, Event, Facts, LossTerm, Outputs, Progress, Step, Targets, View, ViewSpec  # fmt: skip
 
@@ -74,17 +74,35 @@ class TinyForward:
 
 
 class TinyClassifier:
-    """A trained model as metrics see it."""
+    """A trained model as metrics see it, of images that are of its size."""
+
+    device = torch.device("cpu")
+    rows = 8
+    "Images in a piece of a split."
 
     def __init__(self, network: Network) -> None:
         self.network = network.eval()
 
-    @torch.no_grad()
     def __call__(self, images: Images) -> Tensor:
         """(N, K) probabilities."""
-        pixels = np.stack(images.read(np.arange(len(images))))
-        outputs: Outputs = self.network(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255)
-        return outputs.logits.softmax(1)
+        return torch.cat([self.answer(made) for _, made in self.batches(images)])
+
+    def batches(self, images: Images, positions: Rows | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Positions (M,) and images (M, H, W, C) uint8."""
+        wanted = np.arange(len(images)) if positions is None else positions
+        for at in range(0, len(wanted), self.rows):
+            position = wanted[at : at + self.rows]
+            yield torch.from_numpy(position), torch.from_numpy(np.stack(images.read(position)))
+
+    @torch.no_grad()
+    def answer(self, images: Tensor) -> Tensor:
+        """(M, H, W, C) uint8 -> (M, K) probabilities."""
+        return self.logits(images.permute(0, 3, 1, 2).float() / 255).softmax(1)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """(M, C, H, W) floats in 0-1 -> (M, K)."""
+        outputs: Outputs = self.network(images)
+        return outputs.logits
 
 
 @dataclass(eq=False, kw_only=True)
