@@ -63,16 +63,24 @@ def number_or_all(context: click.Context, parameter: click.Parameter, value: str
     multiple=True,
     help="Measure by the [[metric]] tables of this file, or of a set that comes with sslkit; repeatable. By default those of the set `standard`, which comes with sslkit.",
 )
+@click.option(
+    "--baseline",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="The finished run whose last model metrics compare with. By default the run's own supervised baseline.",
+)
+@click.option("--keep", is_flag=True, help="Write what was measured into RUN/evaluations, where reports find it.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs, all tables included.")
 @device_option
 def evaluate(
     run: Path, generation: int | str, weights: str | None, data: str | None, settings: tuple[str, ...],
-    names: tuple[str, ...], sets: tuple[str, ...], as_json: bool, device: str | None,
+    names: tuple[str, ...], sets: tuple[str, ...], baseline: Path | None, keep: bool, as_json: bool,
+    device: str | None,
 ) -> None:  # fmt: skip
     """Measure the models of RUN: accuracy, top-5 accuracy, likelihood, calibration, each class, and confusion.
 
     RUN is a run folder, finished or not (its supervised baseline is a run too: RUN/baseline). Any finished generation
-    can be measured, by any metrics, on any data whose classes are the model's. Nothing is written.
+    can be measured, by any metrics, on any data whose classes are the model's. Without --keep nothing is written.
     """
     check_run(run)
     changes = overrides(settings)
@@ -82,9 +90,9 @@ def evaluate(
 
     with quiet(as_json):
         chosen = sets or (() if names else (STANDARD,))
-        bench = Bench(run, names=names, sets=chosen, data=data, overrides=changes, device=device)
+        bench = Bench(run, names=names, sets=chosen, data=data, overrides=changes, baseline=baseline, device=device)
         numbers = bench.finished if generation == "all" else [bench.number(int(generation))]
-        made = [one for number in numbers for one in measured(bench, number, weights)]
+        made = [one for number in numbers for one in measured(bench, number, weights, keep)]
     if as_json:
         click.echo(json.dumps(document(bench, made), indent=1, allow_nan=False))
     else:
@@ -101,12 +109,16 @@ def quiet(as_json: bool) -> Iterator[None]:
         yield
 
 
-def measured(bench: Bench, number: int, weights: str | None) -> Iterator[Evaluation]:
-    """One generation's evaluation; on a terminal, what is going on is said."""
+def measured(bench: Bench, number: int, weights: str | None, keep: bool) -> Iterator[Evaluation]:
+    """One generation's evaluation, kept if asked; on a terminal, what is going on is said."""
     from rich.console import Console
+
+    from ..measuring import keeping
 
     with Console(stderr=True).status(f"measuring generation {number}"):
         made = bench.measure(number, weights)
+    if keep:
+        keeping.keep(bench, made)
     yield made
 
 

@@ -1,4 +1,4 @@
-"""`evaluate`: a run's finished models measured again, by any metrics, on any data. Nothing is written."""
+"""`evaluate`: a run's finished models measured again, by any metrics, on any data, beside any baseline."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ from .fitting import check_fit, check_measurable, seen_in_training
 from .remnant import recipe_of
 from .weights import kept
 
+BASELINE = "baseline"
+"The folder of a run's own supervised baseline: a run inside its run."
 EDITED = "plugin files or weights that the recipe names have been edited since the run"
 
 
@@ -49,6 +51,8 @@ class Evaluation:
     "By name, as `summary.json` has them: what is no finite number is None."
     warnings: tuple[str, ...] = ()
     "What a reader of the numbers must know."
+    own: bool = True
+    "Whether it is of the run's own data, by the weights that its summary is of."
 
 
 def evaluate(
@@ -59,6 +63,7 @@ def evaluate(
     data: str | None = None,
     metrics: str | Path | Sequence[str] = STANDARD,
     overrides: Mapping[str, Any] | None = None,
+    baseline: str | Path | Run | None = None,
     device: str | None = None,
 ) -> Evaluation:
     """Measure a finished generation of a run: `sslkit.evaluate("runs/mine").metrics["test_accuracy"]`.
@@ -66,10 +71,11 @@ def evaluate(
     `generation`: negative numbers count from the last finished one. `weights`: "average", "student" or "selected"; by
     default the average where one was kept, as in the summary. `data`: another data plugin than the run's own.
     `metrics`: a TOML file of `[[metric]]` tables (or the name of a shipped one), or names of metric plugins.
-    `overrides`: by dotted path, of `data` and `metric`. Raises `SslkitError` for everything a user can mend.
+    `overrides`: by dotted path, of `data` and `metric`. `baseline`: the run whose last model metrics compare with, by
+    default the run's own supervised baseline. Raises `SslkitError` for everything a user can mend.
     """
     names, sets = ((), (metrics,)) if isinstance(metrics, (str, Path)) else (tuple(metrics), ())
-    bench = Bench(run, names=names, sets=sets, data=data, overrides=overrides, device=device)
+    bench = Bench(run, names=names, sets=sets, data=data, overrides=overrides, baseline=baseline, device=device)
     return bench.measure(bench.number(generation), weights)
 
 
@@ -78,10 +84,12 @@ class Bench:
 
     def __init__(
         self, run: str | Path | Run, *, names: Sequence[str] = (), sets: Sequence[str | Path] = (),
-        data: str | None = None, overrides: Mapping[str, Any] | None = None, device: str | None = None,
+        data: str | None = None, overrides: Mapping[str, Any] | None = None, baseline: str | Path | Run | None = None,
+        device: str | None = None,
     ) -> None:  # fmt: skip
         require_timm()
         self.run = run if isinstance(run, Run) else Run(run)
+        self.rival = rival_of(self.run, baseline)
         self.device = choose_device(device)
         self.recipe, gone = recipe_of(self.run)
         self.finished = finished_generations(self.run)
@@ -89,13 +97,15 @@ class Bench:
         self.warnings: list[str] = [*([self.damaged] if self.damaged else []), *gone]
         parts = parts_of(self.recipe, names, sets, data, overrides)
         self.hooks = Hooks([parts.data, *parts.metrics])
-        self.use, self.table = parts.data.use, parts.data_table
+        self.use, self.table, self.digest = parts.data.use, parts.data_table, parts.digest
         self.own = parts.data_table == self.recipe.table["data"]
         opened = self.hooks.open_data(Progress(self.recipe.settings.seed))
         self.data = by_hand(opened, self.recipe) if self.own else opened
         check_measurable(self.data, self._what())
         self._check_sameness()
         self._baseline: list[Classifier | None] = []
+        if baseline is not None:
+            self._supervised()  # one that was asked for is missed now, not after minutes
 
     def _what(self) -> str:
         """How messages name the data."""
@@ -121,34 +131,62 @@ class Bench:
         folder = self.run.folder / "models" / f"generation-{generation}"
         card = read_card(folder)
         check_fit(self.data, facts_from(card["facts"], self.device), self._what())
-        weights = weights or kept(folder)[0]
+        usual = kept(folder)[0]
+        weights = weights or usual
         progress = Progress(settings.seed, generation, cfg.settings.steps, cfg.settings.steps)
         with determinism(settings.deterministic):
             model = trained(self.run, self.recipe, cfg, self.device, self.data.channels, weights)
             metrics = self.hooks.measure(model, self.data, self._stored(generation), self._supervised(), progress)
         step = step_of(card, weights)
-        return Evaluation(generation, weights, card["model"], step, metrics, tuple(self.warnings))
+        own = self.own and weights == usual
+        return Evaluation(generation, weights, card["model"], step, metrics, tuple(self.warnings), own)
 
     def _stored(self, generation: int) -> Targets | None:
         """The pseudo-labels that taught a generation, where they are of the very images that were opened."""
         there = (self.run.folder / "labels" / f"generation-{generation}").is_dir()
         return self.run.labels(generation) if there and self.unchanged else None
 
+    @property
+    def reference(self) -> str:
+        """The recipe hash of the baseline that metrics compare with; empty: there is none."""
+        return reference_of(self.rival) if self._supervised() else ""
+
     def _supervised(self) -> Classifier | None:
-        """The run's supervised baseline, if it is finished; read once."""
+        """The supervised baseline, if it is finished; read once."""
         if not self._baseline:
-            self._baseline.append(self._open_baseline(Run(self.run.folder / "baseline")))
+            self._baseline.append(self._open_baseline())
         return self._baseline[0]
 
-    def _open_baseline(self, child: Run) -> Classifier | None:
-        if not child.finished:
+    def _open_baseline(self) -> Classifier | None:
+        asked = self.rival.folder != self.run.folder / BASELINE
+        if not asked and not self.rival.finished:
             return None
         try:
-            recipe, _ = recipe_of(child)
-            return trained(child, recipe, recipe.generations[-1], self.device, self.data.channels)
+            if not self.rival.finished:
+                self.rival.table()  # that it is a run
+                raise RunError(f"{self.rival.folder} is not finished")
+            recipe, _ = recipe_of(self.rival)
+            index = number_of(self.rival, recipe, -1)
+            card = read_card(self.rival.folder / "models" / f"generation-{index}")
+            check_fit(self.data, facts_from(card["facts"], self.device), self._what())
+            return trained(self.rival, recipe, recipe.generations[index], self.device, self.data.channels)
         except SslkitError as error:
+            if asked:
+                raise RunError(f"the baseline cannot be compared with: {error}") from error
             self.warnings.append(f"metrics have no supervised baseline to compare with: {error}")
             return None
+
+
+def rival_of(run: Run, baseline: str | Path | Run | None = None) -> Run:
+    """The run whose last model metrics compare with: the one that is named, else the run's own supervised baseline."""
+    if baseline is None:
+        return Run(run.folder / BASELINE)
+    return baseline if isinstance(baseline, Run) else Run(baseline)
+
+
+def reference_of(rival: Run) -> str:
+    """The recipe hash of a baseline; empty where it is not finished."""
+    return hash_of(rival.table()) if rival.finished else ""
 
 
 def trained(

@@ -18,18 +18,19 @@ from .compose import reopened
 from .draft import Draft
 from .merge import anchor, merge
 from .message import Problems, did_you_mean, listed, sentence
-from .model import Entry, Recipe
+from .model import Entry, Recipe, hash_of
 from .overrides import apply
 from .places import Place, Source, Table
 from .read import PACKAGE, check_values, find_file, read
 from .resolve import resolve
+from .tables import digests
 
 STANDARD = "standard"
 "The set that is used where none is named."
 FOLDER = "metrics"
 "Where sets lie among the shipped files; their names may begin with it."
 OPEN = ("data", "metric")
-"Sections that may be changed of a model that is trained."
+"Sections that may be changed of a model that is trained: they decide what is measured."
 NEEDED = ("data", "model", "optimizer")
 "Sections of the recipe that are looked at: a gone plugin of another one is no obstacle."
 
@@ -42,6 +43,8 @@ class Parts:
     data: Entry
     data_table: dict[str, Any]
     "`[data]`, resolved."
+    digest: str
+    "Of both, resolved; plugins and data in files count by their content."
 
 
 def metric_sets() -> dict[str, Path]:
@@ -113,7 +116,8 @@ def _parts(draft: Draft) -> Parts:
     metrics = [plugin.fresh() for plugin in plugins if plugin.section == "metric"]
     if not metrics:
         raise RecipeError("nothing to measure: every metric is left out (enabled = false)")
-    return Parts(metrics, data.fresh(), draft.resolved["data"])
+    table = {key: draft.resolved[key] for key in OPEN}
+    return Parts(metrics, data.fresh(), table["data"], hash_of({**table, "files": digests(draft.files)}))
 
 
 def metric_set(name: str | Path, problems: Problems) -> Table:
