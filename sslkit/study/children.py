@@ -37,6 +37,14 @@ class Child:
         found = Run(self.folder).summary
         return found if found.get("status") == "finished" else None
 
+    def metrics(self, generation: int | None) -> dict[str, Any]:
+        """What is known of one of its generations (None: the last) by measuring; nothing where it is not finished."""
+        entries = (self.summary() or {}).get("generations") or []
+        index = len(entries) - 1 if generation is None else generation
+        entry = entries[index] if 0 <= index < len(entries) and isinstance(entries[index], dict) else {}
+        named = {name: entry.get(name) for name in ("test_accuracy", "validation_accuracy")}
+        return {**named, **(entry.get("metrics") or {})}
+
 
 @dataclass(frozen=True)
 class Failure:

@@ -53,7 +53,7 @@ def conduct(
     failures = _run(study, children, device, again)
     told = command(shown_path(source), seeds=said, device=device, results=results and shown_path(results))
     outcome = gather(study, children, failures, told)
-    write_atomic(folder / RESULTS, as_json(outcome, children))
+    write_atomic(folder / RESULTS, as_json(outcome, children, folder))
     show(outcome, wide_console(), str(folder))
     if results is not None:
         write_section(results, outcome, title)

@@ -249,7 +249,9 @@ def _refuse_twins(
     own: StudyTable, base: str, table: Table, pairs: list[tuple[VariantTable, Table]], problems: Problems
 ) -> None:
     """Every row of the results has a name of its own."""
-    own_baseline = {} if any(variant.baseline for variant, _ in pairs) else {BASELINE: "the supervised baseline"}
+    own_baseline = (
+        {} if any(variant.baseline for variant, _ in pairs) else {BASELINE: "the supervised baseline of the base"}
+    )
     taken = {base: "the base", **own_baseline}
     for reference in own.references:
         if reference in taken:

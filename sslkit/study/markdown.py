@@ -7,17 +7,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import RunError
+from ..tables import ABSENT
 from .outcome import Outcome
+from .terminal import LEFT
 from .words import (
     HEAD,
-    HEAD_GAINS,
-    LEGEND,
     accuracy_cells,
     against_words,
+    by_measure,
     by_seed,
     circumstances,
     failure_words,
-    gain_cells,
+    gains,
+    legend,
+    verdict_counts,
 )
 
 
@@ -35,27 +38,37 @@ def markers(title: str) -> tuple[str, str]:
 def section(outcome: Outcome, title: str) -> str:
     """The results as Markdown, markers included. `title`: what the section is called in its markers, too."""
     begin, end = markers(title)
-    rows = [[_cell(row.name), *accuracy_cells(row), *gain_cells(row)] for row in outcome.rows]
+    gain_head, gain_lines = gains(outcome)
+    rows = [[row.name, *accuracy_cells(row), *line] for row, line in zip(outcome.rows, gain_lines, strict=True)]
     head, lines = by_seed(outcome)
     name = _cell(outcome.base.name)
     parts = [
         [f"## Study {title}"],
         ["```console", f"$ {outcome.command}", "```"],
+        [f"**Finding.** {_cell(outcome.finding)} **Here:** {verdict_counts(outcome)}."] if outcome.finding else [],
         [circumstances(outcome) + "."],
-        _table(["", *HEAD, *HEAD_GAINS], rows),
+        _table(["", *HEAD, *gain_head], rows),
+        *(
+            part
+            for measure in outcome.measures[1:]
+            for part in ([f"{measure}:"], _table(*by_measure(outcome, measure)))
+        ),
         [f"- {name} {_cell(against_words(other, one))}" for other, one in outcome.against()]
         + [f"- {_cell(row.name)}: {row.verdict}" for row in outcome.rows if row.verdict],
         ["Final test accuracy by seed:"],
-        _table([_cell(name) for name in head], [[_cell(cell) for cell in line] for line in lines]),
-        *([_cell(line)] for line in (*LEGEND, *outcome.notes)),
+        _table(head, lines),
+        *([_cell(line)] for line in (*legend(outcome), *outcome.notes)),
         [f"- failed: {_cell(line)}" for line in failure_words(outcome)],
     ]
     return "\n\n".join([begin, *("\n".join(part) for part in parts if part), end])
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    ruler = ["---", *["---:"] * (len(head) - 1)]
-    return ["| " + " | ".join(line) + " |" for line in [head, ruler, *rows]]
+    """A table as Markdown; columns that nobody fills are left out."""
+    used = [i for i in range(len(head)) if i == 0 or any(row[i] != ABSENT for row in rows)]
+    ruler = ["---", *(":---" if head[i] in LEFT else "---:" for i in used[1:])]
+    lines = [[_cell(line[i]) for i in used] for line in [head, *rows]]
+    return ["| " + " | ".join(line) + " |" for line in [lines[0], ruler, *lines[1:]]]
 
 
 def _cell(text: str) -> str:

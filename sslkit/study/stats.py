@@ -33,6 +33,8 @@ class Difference:
     p: float | None
     "Two-sided p value of a paired t test against no difference; None for a single pair."
     pairs: int
+    level: float = LEVEL
+    "Confidence level of the interval."
 
     @property
     def low(self) -> float | None:
@@ -46,7 +48,15 @@ class Difference:
 
     def reversed(self) -> Difference:
         """The same comparison seen from the other side."""
-        return Difference(-self.mean, self.half_width, self.p, self.pairs)
+        return Difference(-self.mean, self.half_width, self.p, self.pairs, self.level)
+
+
+def level_of(comparisons: int) -> float:
+    """The level of each of so many intervals, by which all of them hold together with `LEVEL`: 0.95 of 1, 0.99 of 5.
+
+    Dunn 1961 (Bonferroni's inequality): whatever depends on whatever.
+    """
+    return 1 - (1 - LEVEL) / max(1, comparisons)
 
 
 def spread(values: Mapping[int, float]) -> Spread:
@@ -69,20 +79,20 @@ def paired_difference(a: Sequence[float], b: Sequence[float], level: float = LEV
         raise ValueError("a paired difference needs at least one pair")
     mean = fmean(differences)
     if n == 1:
-        return Difference(mean, None, None, 1)
+        return Difference(mean, None, None, 1, level)
     error = stdev(differences) / math.sqrt(n)
     if error == 0:
-        return Difference(mean, 0.0, 0.0 if mean else 1.0, n)
+        return Difference(mean, 0.0, 0.0 if mean else 1.0, n, level)
     from scipy.stats import t  # takes a second: not before there is something to compare
 
     half_width = float(t.ppf((1 + level) / 2, n - 1)) * error
-    return Difference(mean, half_width, float(2 * t.sf(abs(mean) / error, n - 1)), n)
+    return Difference(mean, half_width, float(2 * t.sf(abs(mean) / error, n - 1)), n, level)
 
 
-def difference(a: Spread, b: Spread) -> Difference | None:
+def difference(a: Spread, b: Spread, level: float = LEVEL) -> Difference | None:
     """`a - b` over the seeds that both have; None where they share none."""
     seeds = [seed for seed in a.values if seed in b.values]
-    return paired_difference([a.values[s] for s in seeds], [b.values[s] for s in seeds]) if seeds else None
+    return paired_difference([a.values[s] for s in seeds], [b.values[s] for s in seeds], level) if seeds else None
 
 
 def unpaired_difference(a: Sequence[float], b: Sequence[float], level: float = LEVEL) -> Difference:

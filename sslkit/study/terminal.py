@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -12,19 +12,23 @@ from rich.text import Text
 
 from ..tables import ABSENT, RULED, duration, make_console, percent
 from .children import Child, Failure
-from .outcome import Outcome, Row, final_test, teacher_test
+from .outcome import Outcome, final_test
+from .rows import Row, teacher_of
 from .words import (
     HEAD,
-    HEAD_GAINS,
-    LEGEND,
     accuracy_cells,
     against_words,
+    by_measure,
     by_seed,
     circumstances,
     failure_words,
-    gain_cells,
+    gains,
+    legend,
+    verdict_counts,
 )
 
+LEFT = ("minus", "verdict")
+"Columns of words."
 WIDE = 200
 "Columns in a pipe: nobody wants numbers cut off in a log."
 
@@ -53,7 +57,7 @@ class Lines:
 
     def done(self, child: Child, summary: dict[str, Any], seconds_left: float) -> None:
         """`95.28% (teacher 87.81%), 41 s; 12 min left`."""
-        teacher = teacher_test(summary)
+        teacher = teacher_of(summary)
         before = f" (teacher {percent(teacher)})" if teacher is not None else ""
         left = f"; {duration(seconds_left)} left" if seconds_left else ""
         text = Text.assemble((percent(final_test(summary)), "bold"), before)
@@ -77,10 +81,20 @@ def show(outcome: Outcome, console: Console, folder: str) -> None:
     console.print()
     console.print(Text(f"{outcome.study}: {circumstances(outcome)}", "bold"), soft_wrap=True)
     console.print()
-    console.print(_table(outcome.rows, HEAD, accuracy_cells))
+    if outcome.finding:
+        console.print(Text.assemble(("finding: ", "dim"), outcome.finding), soft_wrap=not console.is_terminal)
+        console.print(Text.assemble(("here:    ", "dim"), (verdict_counts(outcome), "bold")), soft_wrap=True)
+        console.print()
+    console.print(_table(outcome.rows, HEAD, [accuracy_cells(row) for row in outcome.rows]))
     console.print()
-    console.print(_table(outcome.rows, HEAD_GAINS, gain_cells))
+    console.print(_table(outcome.rows, *gains(outcome)))
     console.print()
+    for measure in outcome.measures[1:]:
+        (_, *head), lines = by_measure(outcome, measure)
+        rows = [row for row in outcome.rows if row.kind != "reference"]
+        console.print(Text(measure, "bold"))
+        console.print(_table(rows, head, [line[1:] for line in lines]))
+        console.print()
     for row in outcome.rows:
         if row.verdict:
             console.print(Text(f"{row.name}: {row.verdict}"), soft_wrap=True)
@@ -89,24 +103,23 @@ def show(outcome: Outcome, console: Console, folder: str) -> None:
     console.print()
     console.print(_by_seed(outcome))
     console.print()
-    for line in (*LEGEND, *outcome.notes):
+    for line in (*legend(outcome), *outcome.notes):
         console.print(Text(line, "dim"), soft_wrap=not console.is_terminal)
     for line in failure_words(outcome):
         console.print(Text(f"failed: {line}", "red"), soft_wrap=True)
     console.print(Text(folder, "cyan", overflow="fold"), soft_wrap=True)
 
 
-def _table(rows: Sequence[Row], head: Sequence[str], cells: Callable[[Row], list[str]]) -> Table:
-    """Rows by name; columns that nobody fills are left out."""
-    written = [cells(row) for row in rows]
-    used = [i for i in range(len(head)) if any(line[i] != ABSENT for line in written)]
+def _table(rows: Sequence[Row], head: Sequence[str], lines: Sequence[Sequence[str]]) -> Table:
+    """A line for each row under its name; columns that nobody fills are left out."""
+    used = [i for i in range(len(head)) if any(line[i] != ABSENT for line in lines)]
     table = _ruled()
     table.add_column("", overflow="fold")
     for i in used:
-        table.add_column(head[i], justify="right", no_wrap=True)
-    for row, line in zip(rows, written, strict=True):
+        table.add_column(head[i], justify="left" if head[i] in LEFT else "right", no_wrap=True)
+    for row, line in zip(rows, lines, strict=True):
         style = {"base": "bold", "baseline": "dim", "reference": "dim"}.get(row.kind, "")
-        table.add_row(Text(row.name), *(line[i] for i in used), style=style)
+        table.add_row(Text(row.name), *(Text(line[i]) for i in used), style=style)
     return table
 
 

@@ -29,7 +29,7 @@ def test_a_new_file_holds_the_section(write, factory):
     assert "| no dropout | 3 | 85.00% ± 1.00 |" in text
     assert "| +4.00 | 40% | -6.00 | -6.00 to -6.00 |" in text
     assert "- base minus rival: +6.00 points (95% interval +3.52 to +8.48, 3 pairs)" in text
-    assert "- no dropout: expected lower: yes" in text
+    assert "- no dropout: expected lower: supported" in text
     assert "| 2 | 92.00% | 86.00% | 82.00% | 85.00% |" in text
 
 
@@ -67,7 +67,7 @@ def test_what_share_of_the_gain_was_expected(write, factory, share, answer):
     study = write()
     study.write_text(study.read_text() + f"gain_below = {share}\n")
     assert invoke(study, "--results", "results.md").exit_code == 0
-    said = f"- no dropout: expected lower: yes; 40% of the base's gain over its teacher, expected below {share:.0%}: {answer}"
+    said = f"- no dropout: expected lower: supported; 40% of the base's gain over its teacher, expected below {share:.0%}: {answer}"
     assert said in Path("results.md").read_text()
 
 

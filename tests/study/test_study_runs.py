@@ -42,15 +42,15 @@ def test_a_study_from_its_file_to_its_results(write, factory):
     assert base["teacher"]["mean"] == pytest.approx(0.81)
     assert base["gain"]["mean"] == pytest.approx(0.10)
     assert base["gain"]["pairs"] == 3
-    assert base["to_base"] is None
-    assert bare["to_base"]["mean"] == pytest.approx(-0.06)
-    assert bare["to_base"]["half_width"] == pytest.approx(0.0, abs=1e-9)
+    assert base["measures"]["test_accuracy"]["difference"] is None
+    assert bare["measures"]["test_accuracy"]["difference"]["mean"] == pytest.approx(-0.06)
+    assert bare["measures"]["test_accuracy"]["difference"]["half_width"] == pytest.approx(0.0, abs=1e-9)
     assert bare["gain_ratio"] == pytest.approx(0.4)  # a gain of 0.04 of 0.10
-    assert bare["verdict"] == "expected lower: yes"
-    assert baseline["to_base"]["mean"] == pytest.approx(-0.10)
+    assert bare["verdict"] == "expected lower: supported"
+    assert baseline["measures"]["test_accuracy"]["difference"]["mean"] == pytest.approx(-0.10)
     assert baseline["teacher"]["mean"] is None
     assert rival["test"]["values"] == {"0": 0.85, "1": 0.85, "2": 0.85}
-    assert rival["to_base"]["mean"] == pytest.approx(-0.06)
+    assert rival["measures"]["test_accuracy"]["difference"]["mean"] == pytest.approx(-0.06)
     against = results()["base_minus"]
     assert {name: round(one["mean"], 6) for name, one in against.items()} == {
         "its teacher": 0.1, "supervised baseline": 0.1, "rival": 0.06,
@@ -173,7 +173,7 @@ def test_a_folder_with_work_in_it_is_never_removed(write, factory):
 
 def test_a_failing_run_is_reported_and_the_others_go_on(write, factory, nan):
     path = write()
-    factory.trouble[2] = nan  # the baseline of seed 0
+    factory.trouble[3] = nan  # the baseline of seed 0
     factory.trouble[4] = ZeroDivisionError("in a library")  # the base of seed 1
     done = invoke(path)
     assert done.exit_code == 1
@@ -185,8 +185,8 @@ def test_a_failing_run_is_reported_and_the_others_go_on(write, factory, nan):
     assert "NaN" not in done.stderr  # nobody needs a traceback for what a message explains
     found = rows()
     assert found["supervised baseline"]["test"]["values"].keys() == {"1", "2"}
-    assert found["no dropout"]["to_base"]["pairs"] == 2  # seeds 0 and 2
-    assert found["supervised baseline"]["to_base"]["pairs"] == 1  # seed 2
+    assert found["no dropout"]["measures"]["test_accuracy"]["difference"]["pairs"] == 2  # seeds 0 and 2
+    assert found["supervised baseline"]["measures"]["test_accuracy"]["difference"]["pairs"] == 1  # seed 2
     assert [one["uses"] for one in results()["failures"]] == [[["supervised baseline", 0]], [["base", 1]]]
     assert invoke(path).exit_code == 0  # what failed is tried again
     assert [kind for kind, _, _ in factory.calls[9:]] == ["resume", "resume"]
@@ -217,9 +217,9 @@ def test_one_seed_has_no_interval_and_says_why(write, factory):
     assert "interval +" not in done.output
     assert "±" not in done.output.split("test: accuracy")[0]
     row = rows()["no dropout"]
-    assert row["to_base"]["mean"] == pytest.approx(-0.06)
-    assert row["to_base"]["half_width"] is None
-    assert row["verdict"] is None
+    assert row["measures"]["test_accuracy"]["difference"]["mean"] == pytest.approx(-0.06)
+    assert row["measures"]["test_accuracy"]["difference"]["half_width"] is None
+    assert row["verdict"] == "expected lower: undecided at 1 seed, which has no interval"
 
 
 def test_a_reference_that_nobody_reports_is_said_after_the_first_run(write, factory):
