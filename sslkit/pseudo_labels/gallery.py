@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from .. import __version__
 from ..artifacts import committed_file
 from ..errors import SslkitError
 from ..images.words import counted, printable
+from ..pages import policy, template
 from .choosing import Chosen, chosen
 from .export import refuse_existing
 from .flows import Change
@@ -72,7 +71,7 @@ def write_gallery(
     groups_shown = _groups(stored, before, groups, dict(zip(rows, ids, strict=True)), seen)
     context = _context(stored, before, seen, len(rows)) | {"groups": groups_shown}
     with committed_file(out) as aside, aside.open("w", encoding="utf-8") as file:
-        for text in _template().generate(context):
+        for text in template(PAGE).generate(context):
             file.write(text)
     return Gallery(out, len(rows), len(seen.pictures), seen.note)
 
@@ -114,7 +113,7 @@ def _context(stored: Stored, before: Stored | None, seen: Seen, images: int) -> 
         "generation": stored.generation,
         "style": STYLE,
         "script": SCRIPT,
-        "digest": base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode(),
+        "policy": policy(SCRIPT),
         "known": bool((stored.truth >= 0).any()),
     }
 
@@ -149,10 +148,3 @@ def _card(stored: Stored, before: Stored | None, group: Chosen, row: int, sample
             name for name, rows in (("confident", group.confident), ("doubtful", group.doubtful)) if row in rows
         ),
     }
-
-
-def _template() -> Any:
-    from jinja2 import Environment, StrictUndefined
-
-    made = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return made.from_string(PAGE)

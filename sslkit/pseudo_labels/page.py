@@ -1,12 +1,11 @@
-"""The page's HTML, for jinja2 with autoescape: only `style` and `script`, which are the page's own, stand as they are."""
+"""The page's HTML, for jinja2 with autoescape: only `policy`, `style` and `script`, the page's own, stand as they are."""
 
 PAGE = """\
 <!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; \
-script-src 'sha256-{{ digest }}'; base-uri 'none'; form-action 'none'">
+<meta http-equiv="Content-Security-Policy" content="{{ policy | safe }}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>Pseudo-labels of {{ run }}</title>

@@ -1,26 +1,15 @@
 """The page's looks: light and dark, wide and narrow, on a screen and on paper."""
 
-STYLE = """
-:root {
-  color-scheme: light dark;
-  --paper: #f6f7f9; --card: #fff; --ink: #1b1f24; --faint: #5d6672; --line: #d9dde3; --main: #0b63ce; --on-main: #fff;
-  --flip: #7a3ea8; --wrong: #b3261e; --done: #1a7f4b; --empty: #eceff3;
-}
-@media (prefers-color-scheme: dark) {
-  :root {
-    --paper: #14171b; --card: #1e2328; --ink: #e8eaed; --faint: #a0a8b3; --line: #343b44; --main: #7ab4ff;
-    --on-main: #0b1826; --flip: #cfa3f2; --wrong: #ff9a91; --done: #6fd49d; --empty: #2a3038;
-  }
-}
-* { box-sizing: border-box; }
+from ..pages import BASE_STYLE
+
+STYLE = (
+    BASE_STYLE
+    + """
+:root { --flip: light-dark(#7a3ea8, #cfa3f2); }
 html { scroll-padding: 14rem 0 5rem; }
-[hidden] { display: none !important; }
-body { margin: 0; background: var(--paper); color: var(--ink); font: 15px/1.45 system-ui, sans-serif; }
 header, main { padding: 0 1.25rem; max-width: 100rem; margin: 0 auto; }
 h1 { font-size: 1.5rem; margin: 1.25rem 0 .35rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.1rem; margin: 1.5rem 0 .6rem; overflow-wrap: anywhere; }
-small { color: var(--faint); font-weight: normal; font-size: .85rem; }
-p { margin: 0; }
 .facts { color: var(--faint); font-size: .9rem; }
 .facts span + span::before { content: "·"; margin: 0 .5em; }
 .note { margin: .75rem 0; padding: .6rem .8rem; border-left: 3px solid var(--wrong); background: var(--card);
@@ -33,16 +22,13 @@ summary { display: none; }
 .filters { gap: .5rem .9rem; align-items: end; }
 label { display: grid; gap: .15rem; font-size: .8rem; color: var(--faint); }
 label.check { display: flex; align-items: center; gap: .35rem; min-height: 2.1rem; font-size: .9rem; color: var(--ink); }
-button, input, select { font: inherit; color: inherit; }
 input:not([type=checkbox]), select, .tabs button, #reset, footer button {
   min-height: 2.1rem; padding: .25rem .6rem; border: 1px solid var(--line); border-radius: .45rem; background: var(--card);
   color: var(--ink); max-width: 100%; }
 input[type=number] { width: 4.2rem; }
 input[type=search] { width: 11rem; }
 #class { max-width: 12rem; }
-button { cursor: pointer; }
 .tabs button[aria-pressed=true], button.main { background: var(--main); border-color: var(--main); color: var(--on-main); }
-:focus-visible { outline: 3px solid var(--main); outline-offset: 2px; }
 #count { color: var(--faint); font-size: .85rem; margin-top: .45rem; }
 #nothing { padding: 2rem 0; color: var(--faint); }
 main { padding-bottom: 6rem; }
@@ -84,8 +70,7 @@ footer p { margin-right: auto; }
   .grid { grid-template-columns: repeat(auto-fill, minmax(6.5rem, 1fr)); gap: .5rem; }
 }
 @media print {
-  :root { color-scheme: light; --paper: #fff; --card: #fff; --ink: #000; --faint: #444; --line: #bbb; --empty: #eee;
-    --main: #333; --flip: #5b2a82; --wrong: #8c1d18; --done: #14633a; }
+  :root { --flip: #5b2a82; }
   .tools, footer, noscript { display: none !important; }
   .card { break-inside: avoid; }
   h2 { break-after: avoid; }
@@ -93,3 +78,4 @@ footer p { margin-right: auto; }
   .dropped .picture img { opacity: 1; }
 }
 """
+)
