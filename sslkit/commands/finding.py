@@ -1,4 +1,4 @@
-"""The run that a word on the command line names: a folder, or one below runs/."""
+"""The run, or the runs, that a word on the command line names: a folder, or one below runs/."""
 
 from __future__ import annotations
 
@@ -19,3 +19,11 @@ def find_run(name: str) -> Path:
         name, [p.name for p in runs_in(PLACE)]
     )
     raise RunError(f"{name} is no run folder: it {what}" + (f"\n  {hint}" if hint else ""))
+
+
+def find_runs(name: str) -> Path:
+    """The folder of a run, or one that may hold several. Raises `RunError` with what may have been meant."""
+    from ..watching.standing import PLACE
+
+    there = [folder for folder in (Path(name), PLACE / name) if folder.is_dir()]
+    return there[0] if there else find_run(name)

@@ -1,0 +1,79 @@
+"""What came out, in a sentence or two."""
+
+from __future__ import annotations
+
+from ..tables import count, duration, is_number, percent, points
+from .folder import BASELINE, SPLITS, RunFolder
+from .parts import Number, Numbers, Part, Prose, Section
+
+STATES = {
+    "running": "It runs, or was killed: what follows is what it has written so far.",
+    "interrupted": "It was interrupted, and can go on: sslkit run --resume {folder}",
+    "failed": "It failed: {why}",
+    "damaged": "Its folder is damaged: {why}",
+}
+
+
+def headline(run: RunFolder) -> Section:
+    """Teacher, student and supervised baseline."""
+    parts: list[Part] = [*_state(run)]
+    split = next((s for s in SPLITS if any(is_number(e.get(f"{s}_accuracy")) for e in run.entries.values())), None)
+    if split is None:
+        missing = "No generation is finished yet." if not run.entries else "No accuracy was measured."
+        return Section("result", "What came out", [Prose(f"{run.name} has no result. {missing}", "lead"), *parts])
+    shares = {index: entry.get(f"{split}_accuracy") for index, entry in run.entries.items()}
+    supervised = run.baseline.get(f"{split}_accuracy")
+    numbers = [_number(run, index, shares) for index in _told(list(shares))]
+    if is_number(supervised):
+        numbers.append(Number("supervised baseline", percent(supervised), _steps(run.baseline.get("steps")), BASELINE))
+    lead = Prose(_sentence(run, shares, supervised, split), "lead")
+    return Section("result", "What came out", [lead, *parts, Numbers(numbers)])
+
+
+def _state(run: RunFolder) -> list[Part]:
+    if run.member.finished:
+        return []
+    why = run.member.problem or next(
+        (str(one.get("message")) for one in reversed(run.events.failures)), "no reason is logged"
+    )
+    text = STATES.get(run.status, "Its summary says `{status}`.")
+    if run.status in ("running", "interrupted", "failed") and run.entries:
+        text += f" {len(run.entries)} of {run.planned} generations are finished."
+    return [Prose(text.format(folder=run.path, why=why, status=run.status), "warning")]
+
+
+def _told(indexes: list[int]) -> list[int]:
+    """The first, and the last two or three of many."""
+    return indexes if len(indexes) <= 4 else [indexes[0], *indexes[-3:]]
+
+
+def _number(run: RunFolder, index: int, shares: dict[int, object]) -> Number:
+    first, own = shares[min(shares)], shares[index]
+    gain = (
+        f"{points(own - first)} points on the {run.title(min(shares))}"
+        if index != min(shares) and is_number(own) and is_number(first)
+        else ""
+    )
+    return Number(
+        run.title(index), percent(own), gain or _steps(run.entries[index].get("steps")), f"generation-{index}"
+    )
+
+
+def _steps(number: object) -> str:
+    return f"{count(number)} steps" if is_number(number) else ""
+
+
+def _sentence(run: RunFolder, shares: dict[int, object], supervised: object, split: str) -> str:
+    first, last = min(shares), max(shares)
+    before, after = shares[first], shares[last]
+    if first == last or not (is_number(before) and is_number(after)):
+        text = f"The {run.title(last)} is right on {percent(after)} of the {split} images"
+    else:
+        verb = "rises" if after > before else "falls" if after < before else "stays"
+        text = f"Accuracy on the {split} images {verb} from {percent(before)} (the {run.title(first)}) to {percent(after)} (the {run.title(last)})"
+    if is_number(supervised) and is_number(after):
+        what = "more" if after > supervised else "less" if after < supervised else "as much as"
+        gap = f"{abs(100 * (after - supervised)):.2f} points {what} than" if after != supervised else "as much as"
+        text += f"; {gap} the supervised baseline, which trained for as many steps on the labels alone and reaches {percent(supervised)}"
+    seconds = run.summary.get("wall_seconds")
+    return text + "." + (f" It took {duration(seconds)}." if is_number(seconds) and run.member.finished else "")

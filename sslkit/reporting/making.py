@@ -1,0 +1,94 @@
+"""`report`: one HTML file that tells what run folders hold. It needs nothing else, and asks no network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..comparison.members import Member, members_of
+from ..errors import RunError
+from ..images.words import counted
+from .folder import RunFolder
+from .story import story_of_run, story_of_runs
+from .writing import MARK, written
+
+FILE = "report.html"
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was written."""
+
+    path: Path
+    runs: int
+    figures: int
+    warnings: tuple[str, ...] = ()
+    "What a reader must know: what is unfinished, or could not be read."
+
+
+def report(*runs: str | Path, out: str | Path | None = None, force: bool = False) -> Path:
+    """Write a report of runs, and answer where: `sslkit.report("runs/mine")` makes `runs/mine/report.html`.
+
+    A folder that holds runs, such as a study's, stands for all of them. A file that is there is written anew where it is a
+    report, or with `force`. Raises `SslkitError` for everything a user can mend.
+    """
+    paths = [Path(run) for run in runs]
+    return make(paths, place(paths) if out is None else Path(out), force).path
+
+
+def place(paths: Sequence[Path]) -> Path:
+    """Where a report is written that is not told where: in the one folder that it is of, or else in the working folder."""
+    return paths[0] / FILE if len(paths) == 1 else Path(FILE)
+
+
+def make(paths: Sequence[Path], out: Path, force: bool = False) -> Made:
+    """Write the page. Raises `RunError` for what is no run, and for a file that is something else; then nothing is left."""
+    if not paths:
+        raise RunError("no run is named: name a run's folder, or one that holds runs")
+    check_out(out, force)
+    members = members_of(paths)
+    made = story_of_run(RunFolder(members[0])) if len(members) == 1 else story_of_runs(paths, members)
+    text = written(made)
+    _put(out, text)
+    return Made(out, len(members), text.count('<figure class="plot"'), tuple(_warnings(members)))
+
+
+def check_out(out: Path, force: bool) -> None:
+    """Raise `RunError` where something lies at `out` that is no report of ours, or no file can be."""
+    if out.is_dir():
+        raise RunError(f"{out} is a folder: name a file to write, such as {out / FILE}")
+    if not out.parent.is_dir():
+        raise RunError(f"{out} cannot be written: there is no folder {out.parent}")
+    if out.exists() and not force and not _ours(out):
+        raise RunError(
+            f"{out} is there, and is no report of sslkit's: choose another --out, or overwrite it with --force"
+        )
+
+
+def _ours(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return f'content="{MARK}"'.encode() in file.read(4096)
+    except OSError:
+        return False
+
+
+def _put(out: Path, text: str) -> None:
+    """Write the file whole, or not at all."""
+    aside = out.with_name(f".{out.name}.writing")
+    try:
+        aside.write_text(text, encoding="utf-8", errors="backslashreplace")
+        aside.replace(out)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise RunError(
+            f"{out} could not be written ({error.strerror or error}): choose another place with --out"
+        ) from error
+
+
+def _warnings(members: Sequence[Member]) -> list[str]:
+    broken = [f"{member.folder}: {member.problem}" for member in members if member.problem]
+    unfinished = [str(member.folder) for member in members if not member.problem and not member.finished]
+    more = f"{counted(len(unfinished), 'run')} not finished: {', '.join(unfinished[:8])}" if unfinished else ""
+    return [*broken, *([more] if more else [])]

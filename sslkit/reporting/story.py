@@ -1,0 +1,59 @@
+"""The story of a run, from top to bottom; of several, what tells them apart, and then each in short."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from .. import __version__
+from ..comparison.members import Member
+from ..images.words import counted, printable
+from .folder import RunFolder
+from .headline import headline
+from .parts import Choice, Filter, Part, Report, Section
+
+MOST_RUNS = 60
+"Runs that are told one by one."
+
+
+def story_of_run(run: RunFolder) -> Report:
+    """A page of one run."""
+    facts = [printable(str(run.path)), *_facts(run), _made()]
+    sections = [tell(run) for tell in (headline,)]
+    return Report(f"Report of {run.name}", facts, [one for one in sections if one.parts], filters_of(run))
+
+
+def story_of_runs(paths: Sequence[Path], members: Sequence[Member]) -> Report:
+    """A page of several runs."""
+    from .comparing import sections_of_runs
+
+    compared = sections_of_runs(list(paths))
+    runs = [RunFolder(member) for member in members[:MOST_RUNS]]
+    each = Choice("Run", [(run.name, _short(run)) for run in runs])
+    facts = [counted(len(members), "run"), ", ".join(printable(str(path)) for path in paths[:4]), _made()]
+    name = printable(paths[0].absolute().name) if len(paths) == 1 else counted(len(members), "run")
+    return Report(f"Report of {name}", facts, [*compared, Section("runs", "Each run", [each])], ())
+
+
+def _short(run: RunFolder) -> list[Part]:
+    return [part for tell in (headline,) for part in tell(run).parts]
+
+
+def _facts(run: RunFolder) -> list[str]:
+    recipe, seed = run.summary.get("recipe"), run.table.get("seed")
+    return [*([f"recipe {printable(str(recipe))}"] if recipe else []), *([f"seed {seed}"] if seed is not None else [])]
+
+
+def _made() -> str:
+    return f"made {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by sslkit {__version__}"
+
+
+def filters_of(run: RunFolder) -> list[Filter]:
+    """Which generations, and which class."""
+    made = []
+    if len(run.keys) > 1:
+        made.append(Filter("generation", "Show", [(str(key), run.title(key)) for key in run.keys], many=True))
+    if len(run.classes) > 1:
+        made.append(Filter("class", "Class", [(str(number), name) for number, name in enumerate(run.classes)]))
+    return made

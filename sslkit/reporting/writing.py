@@ -1,0 +1,84 @@
+"""A report as HTML: texts are escaped, numbers shortened, plotly's script put in, and a policy that lets nothing else in."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Sequence
+from html import escape
+from importlib.resources import files
+from itertools import count
+from typing import Any
+
+from ..pages import as_json, policy, template
+from .page import PAGE
+from .parts import Figure, Report, Table
+from .reading import rounded
+from .script import SCRIPT
+from .style import STYLE
+
+MARK = "sslkit report"
+"What a report is known by: such a file may be written anew."
+MARKUP = ("hovertemplate", "texttemplate")
+"Keys of a trace whose texts are plotly's own markup: no name may stand in them."
+NUMERIC = re.compile(
+    r"[+\-−–<>≈~]?\s?[\d,]*\.?\d+(?:e[+-]?\d+)?\s?(?:%|points?|px|s|min|h|[kMGT]?B|nats)?(?:\s?[±].*|\s\(.*\))?|–|"
+)
+"A cell that stands at the right."
+
+
+def written(made: Report) -> str:
+    """The page."""
+    script = (files("plotly") / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
+    plotly = script.replace("</script", "<\\/script")
+    names = map("figure-{}".format, count(1))
+    return str(
+        template(PAGE).render(
+            report=made, mark=MARK, style=STYLE, script=SCRIPT, plotly=plotly, policy=policy(plotly, SCRIPT),
+            ids=lambda: next(names), json=json_of, kind_of=lambda one: type(one).__name__, numeric=numeric,
+            numeric_column=numeric_column, data_uri=data_uri, swatch=swatch,
+        )
+    )  # fmt: skip
+
+
+def json_of(figure: Figure) -> str:
+    """A figure's traces and layout for the script."""
+    return as_json({"data": [safe(trace) for trace in figure.data], "layout": safe(dict(figure.layout))})
+
+
+def safe(value: Any, key: str = "") -> Any:
+    """What plotly may be given: it takes `<b>` for markup, so that texts are escaped, and JSON has no NaN."""
+    if isinstance(value, str):
+        return value if key in MARKUP else escape(value, quote=False)
+    if isinstance(value, float):
+        return rounded(value) if value - value == 0 else None
+    if isinstance(value, dict):
+        return {str(name): safe(item, str(name)) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [safe(item, key) for item in value]
+    return value.item() if hasattr(value, "item") else value
+
+
+def numeric(cell: str) -> bool:
+    """Whether a cell is a number, with its unit maybe."""
+    return NUMERIC.fullmatch(cell) is not None
+
+
+def numeric_column(table: Table, column: int) -> bool:
+    """Whether a column's cells are numbers."""
+    return column > 0 and all(numeric(row[column]) for row in table.rows if column < len(row))
+
+
+def data_uri(png: bytes) -> str:
+    """A picture as text that stands in a page."""
+    return f"data:image/png;base64,{b64encode(png).decode()}"
+
+
+def swatch(value: str, key: str) -> str:
+    """The colour beside a filter's option, where figures have one for it."""
+    return {"generation": value if value == "baseline" else f"generation-{value}"}.get(key, "")
+
+
+def texts_of(rows: Sequence[Sequence[Any]]) -> list[list[str]]:
+    """Cells as texts."""
+    return [[str(cell) for cell in row] for row in rows]
