@@ -22,10 +22,11 @@ from .children import Child, Failure, missing, plan, run_all
 from .file import Study, load_study
 from .markdown import read_results, titled, write_section
 from .outcome import Outcome, as_json, gather, metrics_of
+from .plot import picture
 from .seeds import format_seeds
 from .terminal import Lines, show, wide_console
 
-RESULTS = "results.json"
+RESULTS, PLOT = "results.json", "plot.svg"
 
 
 def conduct(
@@ -54,6 +55,8 @@ def conduct(
     told = command(shown_path(source), seeds=said, device=device, results=results and shown_path(results))
     outcome = gather(study, children, failures, told)
     write_atomic(folder / RESULTS, as_json(outcome, children, folder))
+    if drawn := picture(outcome):
+        write_atomic(folder / PLOT, drawn)
     show(outcome, wide_console(), str(folder))
     if results is not None:
         write_section(results, outcome, title)

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from ..errors import RunError
 from ..tables import ABSENT
+from .findings import with_finding
 from .outcome import Outcome
+from .plot import picture
 from .terminal import LEFT
 from .words import (
     HEAD,
@@ -16,6 +18,7 @@ from .words import (
     against_words,
     by_measure,
     by_seed,
+    cell,
     circumstances,
     failure_words,
     gains,
@@ -31,21 +34,28 @@ def titled(study: str, seeds: str | None) -> str:
 
 def markers(title: str) -> tuple[str, str]:
     """The lines between which a section stands."""
-    name = re.sub(r"[^\w.]+", "-", title).strip("-")
-    return f"<!-- study {name} begin -->", f"<!-- study {name} end -->"
+    return f"<!-- study {slug(title)} begin -->", f"<!-- study {slug(title)} end -->"
 
 
-def section(outcome: Outcome, title: str) -> str:
-    """The results as Markdown, markers included. `title`: what the section is called in its markers, too."""
+def slug(title: str) -> str:
+    """A title as a name without spaces and marks."""
+    return re.sub(r"[^\w.]+", "-", title).strip("-")
+
+
+def section(outcome: Outcome, title: str, shown: str | None = None) -> str:
+    """The results as Markdown, markers included. `title`: what the section is called in its markers, too.
+
+    `shown`: where its picture lies, from the file.
+    """
     begin, end = markers(title)
     gain_head, gain_lines = gains(outcome)
     rows = [[row.name, *accuracy_cells(row), *line] for row, line in zip(outcome.rows, gain_lines, strict=True)]
     head, lines = by_seed(outcome)
-    name = _cell(outcome.base.name)
+    name = cell(outcome.base.name)
     parts = [
         [f"## Study {title}"],
         ["```console", f"$ {outcome.command}", "```"],
-        [f"**Finding.** {_cell(outcome.finding)} **Here:** {verdict_counts(outcome)}."] if outcome.finding else [],
+        [f"**Finding.** {cell(outcome.finding)} **Here:** {verdict_counts(outcome)}."] if outcome.finding else [],
         [circumstances(outcome) + "."],
         _table(["", *HEAD, *gain_head], rows),
         *(
@@ -53,12 +63,12 @@ def section(outcome: Outcome, title: str) -> str:
             for measure in outcome.measures[1:]
             for part in ([f"{measure}:"], _table(*by_measure(outcome, measure)))
         ),
-        [f"- {name} {_cell(against_words(other, one))}" for other, one in outcome.against()]
-        + [f"- {_cell(row.name)}: {row.verdict}" for row in outcome.rows if row.verdict],
+        [f"- {name} {cell(against_words(other, one))}" for other, one in outcome.against()]
+        + [f"- {cell(row.name)}: {row.verdict}" for row in outcome.rows if row.verdict],
         ["Final test accuracy by seed:"],
         _table(head, lines),
-        *([_cell(line)] for line in (*legend(outcome), *outcome.notes)),
-        [f"- failed: {_cell(line)}" for line in failure_words(outcome)],
+        *([cell(line)] for line in (*legend(outcome), *outcome.notes)),
+        [f"- failed: {cell(line)}" for line in failure_words(outcome)],
     ]
     return "\n\n".join([begin, *("\n".join(part) for part in parts if part), end])
 
@@ -67,13 +77,8 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """A table as Markdown; columns that nobody fills are left out."""
     used = [i for i in range(len(head)) if i == 0 or any(row[i] != ABSENT for row in rows)]
     ruler = ["---", *(":---" if head[i] in LEFT else "---:" for i in used[1:])]
-    lines = [[_cell(line[i]) for i in used] for line in [head, *rows]]
+    lines = [[cell(line[i]) for i in used] for line in [head, *rows]]
     return ["| " + " | ".join(line) + " |" for line in [lines[0], ruler, *lines[1:]]]
-
-
-def _cell(text: str) -> str:
-    """Text that neither ends a table's cell nor is taken for markup."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 
 
 def replaced(text: str, title: str, new: str) -> str:
@@ -102,14 +107,30 @@ def read_results(path: Path, title: str) -> str:
 
 
 def write_section(path: Path, outcome: Outcome, title: str) -> None:
-    """Put the section into the file, whole or not at all; line ends are those of the file."""
+    """Put the section into the file, and its line into the file's overview, whole or not at all; beside it the picture.
+
+    Line ends are those of the file. The picture is `NAME/STUDY.svg` beside `NAME.md`.
+    """
     text = read_results(path, title)
-    new = section(outcome, title)
+    drawn = picture(outcome)
+    shown = path.with_suffix("") / f"{slug(title)}.svg"
+    new = section(outcome, title, f"{shown.parent.name}/{shown.name}" if drawn else None)
     if "\r\n" in text:
         new = new.replace("\n", "\r\n")
+    text = replaced(text, title, new)
+    if title == titled(outcome.study, None):
+        text = with_finding(text, outcome)
+    if drawn:
+        _write(shown, drawn)
+    _write(path, text)
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file whole; its folder may be made."""
     aside = path.with_name(f".{path.name}.writing")
     try:
-        aside.write_bytes((replaced(text, title, new)).encode())
+        path.parent.mkdir(exist_ok=True)
+        aside.write_bytes(text.encode())
         aside.replace(path)
     except OSError as error:
         aside.unlink(missing_ok=True)

@@ -171,3 +171,8 @@ def failure_words(outcome: Outcome) -> list[str]:
         for one in outcome.failures
         for name, seed in one.child.uses
     ]
+
+
+def cell(text: str) -> str:
+    """Text that neither ends a table's cell in Markdown nor is taken for markup."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

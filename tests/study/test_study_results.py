@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner
@@ -149,3 +150,50 @@ def test_of_seeds_and_variants_the_more_go_down():
     assert head == ["seed", "0", "2"] and lines[3] == ["3", "50.00%", "75.00%"] and len(lines) == 7
     seeds = SimpleNamespace(rows=many.rows, seeds=tuple(range(9)))
     assert by_seed(seeds)[0] == ["seed", *"0123456"] and by_seed(seeds)[1][1] == ["1", *["–"] * 7]
+
+
+EXPECTED = """
+base = "base.toml"
+seeds = "0-2"
+finding = "Dropout | is why."
+source = "Someone 2020, table 6"
+[[variant]]
+name = "no <dropout>"
+set = { "noise.dropout.enabled" = false }
+from_generation = 1
+expect = "lower"
+paper = -0.6
+[[variant]]
+name = "teacher"
+generation = 0
+against = "no <dropout>"
+expect = "higher"
+"""
+
+
+def test_a_finding_has_its_words_its_picture_and_its_line_in_the_overview(write, factory):
+    """The made-up runs: 6 points less without dropout, their teachers 10 below the base; the same for every seed."""
+    Path("results.md").write_text("# Mine\n<!-- findings begin -->\n<!-- findings end -->\nrest\n")
+    for _ in range(2):
+        assert invoke(write(EXPECTED), "--results", "results.md").exit_code == 0
+    text = Path("results.md").read_text()
+    assert text.count("| [mine](#study-mine) | Dropout \\| is why. |") == 1
+    overview = text[: text.index("rest")]
+    assert "no &lt;dropout> minus base<br>teacher minus no &lt;dropout>" in overview
+    assert "| -0.6<br>– | -6.00 (-6.00 to -6.00) ✓<br>-4.00 (-4.00 to -4.00) ✗ |" in overview
+    assert overview.rstrip().endswith("1 of 2 supported, 1 not supported |\n\n<!-- findings end -->")
+    assert "**Finding.** Dropout \\| is why. **Here:** 1 of 2 supported, 1 not supported." in text
+    assert "97.5% interval" in text and "all 2 on which a verdict hangs hold together at 95%" in text
+    assert "paper: the difference that was published (Someone 2020, table 6)." in text
+    assert "![Differences with their intervals](results/mine.svg)" in text
+    drawn = ElementTree.parse("results/mine.svg").getroot()
+    words = " ".join(drawn.itertext())
+    assert "no <dropout> − base" in words and "-6.00  ✓ supported" in words and "-4.00  ✗ not supported" in words
+    assert len(drawn.findall(".//{*}circle")) == 3 and len(drawn.findall(".//{*}path")) == 1  # ours; the paper's
+    assert Path("runs/studies/mine/plot.svg").read_text() == Path("results/mine.svg").read_text()
+
+
+def test_other_seeds_leave_the_overview_alone(write, factory):
+    Path("results.md").write_text("<!-- findings begin --><!-- findings end -->\n")
+    assert invoke(write(EXPECTED), "--seeds", "4,5", "--results", "results.md").exit_code == 0
+    assert Path("results.md").read_text().startswith("<!-- findings begin --><!-- findings end -->\n")

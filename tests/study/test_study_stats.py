@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import t, ttest_ind, ttest_rel
 
 from sslkit.study.seeds import format_seeds, parse_seeds
-from sslkit.study.stats import difference, paired_difference, spread, unpaired_difference
+from sslkit.study.stats import difference, level_of, paired_difference, spread, unpaired_difference
 
 
 @pytest.mark.parametrize("n", [2, 3, 10, 40])
@@ -113,3 +113,18 @@ def test_an_unpaired_difference_of_hardly_anything():
     assert (same.mean, same.low, same.high, same.p) == (0, 0, 0, 1)
     with pytest.raises(ValueError, match="both sides"):
         unpaired_difference([], [0.5])
+
+
+@pytest.mark.parametrize(("comparisons", "level"), [(0, 0.95), (1, 0.95), (5, 0.99), (25, 0.998)])
+def test_intervals_that_hold_together(comparisons, level):
+    """Bonferroni: so many intervals of 1 - 0.05 / n miss something with 5% at most."""
+    assert level_of(comparisons) == pytest.approx(level)
+
+
+def test_a_corrected_interval_is_wider_and_says_its_level():
+    a, b = [0.9, 0.95, 0.97], [0.85, 0.93, 0.91]
+    plain, corrected = paired_difference(a, b), paired_difference(a, b, level_of(5))
+    assert plain.level == 0.95 and corrected.level == pytest.approx(0.99) == corrected.reversed().level
+    # t(0.975, 2) = 4.3027, t(0.995, 2) = 9.9248
+    assert corrected.half_width / plain.half_width == pytest.approx(9.9248 / 4.3027, rel=1e-4)
+    assert plain.mean == corrected.mean and plain.p == corrected.p
