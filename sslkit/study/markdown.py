@@ -58,6 +58,7 @@ def section(outcome: Outcome, title: str, shown: str | None = None) -> str:
         [f"**Finding.** {cell(outcome.finding)} **Here:** {verdict_counts(outcome)}."] if outcome.finding else [],
         [circumstances(outcome) + "."],
         _table(["", *HEAD, *gain_head], rows),
+        [f"![Differences with their intervals]({shown})"] if shown else [],
         *(
             part
             for measure in outcome.measures[1:]
