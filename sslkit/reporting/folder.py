@@ -12,7 +12,7 @@ from ..comparison.members import Member, read_member
 from ..images.words import printable
 from ..tables import generation_name, is_number, taught
 from ..watching.standing import read_json
-from .reading import Events, read_events
+from .reading import Events, kept_metrics, read_events
 
 SPLITS = ("test", "validation")
 BASELINE = "baseline"
@@ -138,27 +138,28 @@ class RunFolder:
                 return [printable(str(name)) for name in named]
         return []
 
+    @cached_property
+    def sizes(self) -> dict[str, Any]:
+        """Images of each split, as far as anything says."""
+        facts = [card.get("facts") for card in self.cards.values()]
+        found = [one.get("sizes") for one in facts if isinstance(one, dict)]
+        found += [self.member.environment.get("images"), self.events.start.get("sizes")]
+        return next((one for one in found if isinstance(one, dict)), {})
+
+    @cached_property
+    def _kept(self) -> dict[Key, dict[str, Any]]:
+        """What was measured since."""
+        return {**kept_metrics(self.path), BASELINE: kept_metrics(self.path / BASELINE).get(0, {})}
+
     def metrics(self, key: Key) -> dict[str, Any]:
         """All that was measured of a model: by its run, and what `sslkit evaluate --keep` added since."""
         entry = self.baseline if isinstance(key, str) else self.entries.get(key, {})
-        folder, number = (self.path / BASELINE, 0) if isinstance(key, str) else (self.path, key)
         found: dict[str, Any] = {name: entry[name] for name in ACCURACIES if is_number(entry.get(name))}
-        for one in kept(folder, number):
-            found |= one["metrics"]
         own = entry.get("metrics")
-        return {**found, **(own if isinstance(own, dict) else {})}
+        return {**found, **self._kept.get(key, {}), **(own if isinstance(own, dict) else {})}
 
 
 ACCURACIES = ("test_accuracy", "validation_accuracy", "pseudo_label_accuracy", "kept_share")
-
-
-def kept(folder: Path, generation: int) -> list[dict[str, Any]]:
-    """Evaluations that were kept of a generation, those that count most last. (Without torch, unlike `measuring.keeping`.)"""
-    paths = sorted(
-        (folder / "evaluations").glob(f"generation-{generation}-*.json"), key=lambda path: path.stat().st_mtime
-    )
-    found = [one for one in map(read_json, paths) if isinstance(one.get("metrics"), dict)]
-    return sorted(found, key=lambda one: one.get("weights") != "selected")
 
 
 def left_out(folder: Path) -> list[dict[str, Any]]:

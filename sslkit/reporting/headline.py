@@ -50,7 +50,7 @@ def _told(indexes: list[int]) -> list[int]:
 def _number(run: RunFolder, index: int, shares: dict[int, object]) -> Number:
     first, own = shares[min(shares)], shares[index]
     gain = (
-        f"{points(own - first)} points on the {run.title(min(shares))}"
+        f"{points(own - first)} points on {_who(run, min(shares))}"
         if index != min(shares) and is_number(own) and is_number(first)
         else ""
     )
@@ -67,13 +67,19 @@ def _sentence(run: RunFolder, shares: dict[int, object], supervised: object, spl
     first, last = min(shares), max(shares)
     before, after = shares[first], shares[last]
     if first == last or not (is_number(before) and is_number(after)):
-        text = f"The {run.title(last)} is right on {percent(after)} of the {split} images"
+        text = f"{_who(run, last).capitalize()} is right on {percent(after)} of the {split} images"
     else:
         verb = "rises" if after > before else "falls" if after < before else "stays"
-        text = f"Accuracy on the {split} images {verb} from {percent(before)} (the {run.title(first)}) to {percent(after)} (the {run.title(last)})"
+        text = f"Accuracy on the {split} images {verb} from {percent(before)} ({_who(run, first)}) to {percent(after)} ({_who(run, last)})"
     if is_number(supervised) and is_number(after):
         what = "more" if after > supervised else "less" if after < supervised else "as much as"
         gap = f"{abs(100 * (after - supervised)):.2f} points {what} than" if after != supervised else "as much as"
         text += f"; {gap} the supervised baseline, which trained for as many steps on the labels alone and reaches {percent(supervised)}"
     seconds = run.summary.get("wall_seconds")
     return text + "." + (f" It took {duration(seconds)}." if is_number(seconds) and run.member.finished else "")
+
+
+def _who(run: RunFolder, index: int) -> str:
+    """`the teacher`, `student 3`."""
+    title = run.title(index)
+    return title if title[-1].isdigit() else f"the {title}"

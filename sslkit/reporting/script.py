@@ -100,7 +100,8 @@ function painted(trace) {
     made.colorbar = { thickness: 12, outlinewidth: 0, ...trace.colorbar };
     return made;
   }
-  const color = meta.color === undefined ? undefined : colorOf(meta.color);
+  const color = meta.color === undefined ? undefined : meta.color === null ? now.faint : colorOf(meta.color);
+  if (color && meta.band) made.fillcolor = color + "2b";
   if (color && trace.type !== "bar") made.line = { color, ...trace.line };
   if (color) made.marker = { color, ...trace.marker };
   if (meta.classes && chosen.class) {

@@ -9,6 +9,8 @@ from pathlib import Path
 from .. import __version__
 from ..comparison.members import Member
 from ..images.words import counted, printable
+from .accuracy import accuracy
+from .curves import curves, short_curves
 from .folder import RunFolder
 from .headline import headline
 from .parts import Choice, Filter, Part, Report, Section
@@ -17,10 +19,14 @@ MOST_RUNS = 60
 "Runs that are told one by one."
 
 
+STORY = (headline, accuracy, curves)
+"What is told of a run, in this order."
+
+
 def story_of_run(run: RunFolder) -> Report:
     """A page of one run."""
     facts = [printable(str(run.path)), *_facts(run), _made()]
-    sections = [tell(run) for tell in (headline,)]
+    sections = [tell(run) for tell in STORY]
     return Report(f"Report of {run.name}", facts, [one for one in sections if one.parts], filters_of(run))
 
 
@@ -37,7 +43,7 @@ def story_of_runs(paths: Sequence[Path], members: Sequence[Member]) -> Report:
 
 
 def _short(run: RunFolder) -> list[Part]:
-    return [part for tell in (headline,) for part in tell(run).parts]
+    return [*headline(run).parts, *short_curves(run)]
 
 
 def _facts(run: RunFolder) -> list[str]:

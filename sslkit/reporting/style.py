@@ -37,7 +37,7 @@ nav a:hover { color: var(--ink); }
 nav a[aria-current] { color: var(--ink); border-color: var(--main); }
 main { min-width: 0; padding-bottom: 4rem; outline: none; }
 section { padding-bottom: 2.5rem; }
-section > * + *, .option > * + *, .folded > * + *, .choice > * + * { margin-top: 1rem; }
+#story :is(section, .option, .folded, .choice) > * + * { margin-top: 1rem; }
 .prose, .note, .warning, figcaption { max-width: 46rem; overflow-wrap: anywhere; }
 .lead { font-size: 1.2rem; line-height: 1.5; max-width: 44rem; overflow-wrap: anywhere; }
 .note, .warning { padding: .55rem .85rem; border-left: 3px solid var(--line); background: var(--card); font-size: .94rem; }
