@@ -14,7 +14,7 @@ from ..errors import RunError
 from ..keeping.run_folders import RECIPE, is_run, why_no_run
 from ..recipe.model import hash_of
 from ..tables import is_number, taught
-from .studies import in_order, study_name
+from .studies import in_order, runs_of, study_name
 
 DEEPEST = 4
 "Levels of folders below one that is named, in which runs are looked for: `runs` holds studies, which hold runs."
@@ -140,6 +140,7 @@ def runs_in(folder: Path, depth: int = 0) -> Iterator[Path]:
     if is_run(folder) and (depth == 0 or any((folder / name).exists() for name in WRITTEN)):
         yield folder
     elif folder.is_dir() and depth < DEEPEST:
+        yield from (run for run in runs_of(folder) if run.parent.parent != folder and is_run(run))  # of other studies
         for inside in in_order(folder):
             if inside.is_dir() and not inside.name.startswith("."):
                 yield from runs_in(inside, depth + 1)

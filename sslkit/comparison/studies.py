@@ -10,20 +10,26 @@ CHILDREN, RESULTS = "children", "results.json"
 
 
 def uses(children: Path) -> list[tuple[str, str, str]]:
-    """(folder's name, variant, seed) of a study's runs, as its results say; none where they cannot be read."""
+    """(path from the study's folder, variant, seed) of its runs, as its results say; none where they cannot be read."""
     results = children.parent / RESULTS
     if children.name != CHILDREN or not results.is_file():
         return []
     try:
         rows = json.loads(results.read_text())["rows"]
-        return [(Path(path).name, row["name"], seed) for row in rows for seed, path in row["runs"].items()]
+        return [(path, row["name"], seed) for row in rows for seed, path in row["runs"].items()]
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return []
 
 
+def runs_of(study: Path) -> list[Path]:
+    """The runs of a study's folder, as its results order them, those that it shares with other studies among them."""
+    found = uses(study / CHILDREN)
+    return [study / path for path in dict.fromkeys(path for path, _, _ in found)]
+
+
 def in_order(folder: Path) -> list[Path]:
     """What lies in a folder: a study's runs as its results order them, all else by name."""
-    known = [name for name, _, _ in uses(folder)]
+    known = [Path(path).name for path, _, _ in uses(folder)]
     return sorted(
         folder.iterdir(), key=lambda path: (known.index(path.name) if path.name in known else len(known), path)
     )
@@ -31,4 +37,7 @@ def in_order(folder: Path) -> list[Path]:
 
 def study_name(folder: Path) -> str | None:
     """`no noise, seed 3` for a study's run, as its results call it; None for other runs."""
-    return next((f"{variant}, seed {seed}" for name, variant, seed in uses(folder.parent) if name == folder.name), None)
+    return next(
+        (f"{variant}, seed {seed}" for name, variant, seed in uses(folder.parent) if Path(name).name == folder.name),
+        None,
+    )

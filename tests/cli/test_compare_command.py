@@ -328,6 +328,20 @@ def test_a_studys_base_comes_first_and_the_others_in_its_order(make, tmp_path):
         assert [group["name"] for group in report(place)["recipes"]] == ["base", "zero", "all"]
 
 
+def test_a_study_has_the_runs_that_it_shares_with_others(make, tmp_path):
+    """A run of another study stands in its results by its way from there, and counts once."""
+    make("studies/one/children/af", 0, 0.9)
+    make("studies/two/children/bf", 0, 0.8, OTHER)
+    for study, rows in {
+        "one": {"base": "children/af"},
+        "two": {"all": "../one/children/af", "less": "children/bf"},
+    }.items():
+        results = {"rows": [{"name": name, "runs": {"0": path}} for name, path in rows.items()]}
+        (tmp_path / "runs" / "studies" / study / "results.json").write_text(json.dumps(results))
+    assert [run["name"] for run in report("runs/studies/two")["runs"]] == ["base, seed 0", "less, seed 0"]
+    assert len(report("runs/studies")["runs"]) == 2
+
+
 def test_a_baseline_inside_a_run_is_no_run_beside_it(make):
     make("a")
     make("b")
