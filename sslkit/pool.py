@@ -63,6 +63,10 @@ class TopK:
         """So many rows after another, with all their classes."""
         return (self[start : start + rows] for start in range(0, len(self), rows))
 
+    def part(self, rows: slice) -> TopK:
+        """Some rows, as they are kept: what is mapped into memory stays so."""
+        return TopK(self.classes[rows], self.values[rows], self.rest[rows], self.count)
+
     def map(self, function: Callable[[Tensor], Tensor]) -> TopK:
         """What a function of rows, (M, K) -> (M, K), makes of all of them, chunk by chunk; as many classes are kept."""
         k = self.values.shape[1]
@@ -147,6 +151,17 @@ class TopK:
         if hasattr(Tensor, name) and not name.startswith("__"):
             self.refuse(name)
         raise AttributeError(f"TopK has no attribute {name!r}")
+
+
+def probability_of(probs: Tensor | TopK, label: Tensor, rows: slice) -> Tensor:
+    """(M,) the probability of each row's label (N,), for some of the rows."""
+    wanted = label[rows, None]
+    if isinstance(probs, Tensor):
+        return probs[rows].gather(1, wanted).squeeze(1)
+    values = probs.values[rows]
+    hit = probs.classes[rows].long() == wanted
+    other = torch.minimum(probs.rest[rows] / (probs.count - values.shape[1]), values[:, -1])
+    return torch.where(hit.any(1), (values * hit).sum(1), other)
 
 
 def _first_of_equals(dense: Tensor, k: int) -> Tensor:

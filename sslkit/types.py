@@ -113,6 +113,13 @@ class Targets:
         probs = cast("Tensor | TopK", self.probs)
         return replace(self, probs=cast(Tensor, probs.map(function) if isinstance(probs, TopK) else function(probs)))
 
+    def pieces(self, rows: int = 1 << 18) -> Iterator[Targets]:
+        """So many rows after another, a `TopK` as one: a pool that is mapped into memory is read piece by piece."""
+        for start in range(0, len(self.index), rows):
+            place = slice(start, start + rows)
+            columns = (cast("Tensor | TopK", getattr(self, name)) for name in self.columns)
+            yield Targets(*(cast(Tensor, c.part(place) if isinstance(c, TopK) else c[place]) for c in columns))
+
     def rows(self, index: Tensor | slice) -> Targets:
         """The rows at `index` (M,), or of a slice, with all their classes."""
         return Targets(*(getattr(self, name)[index] for name in self.columns))

@@ -7,20 +7,13 @@ from torch import Tensor
 
 from sslkit import Classifier, Data, Targets, hookimpl
 
+from .judging import pseudo_label_numbers
+
 
 def accuracy(label: Tensor, truth: Tensor) -> float | None:
     """Share of rows whose label is true, among those whose truth is known (>= 0); None without any. (N,), (N,)."""
     known = truth >= 0
     return float((label == truth)[known].double().mean()) if known.any() else None
-
-
-def pseudo_label_numbers(stored: Targets, truth: Tensor) -> dict[str, float | None]:
-    """How right the kept pseudo-labels are, and how many of them were kept; `truth` is that of the whole pool."""
-    kept = stored.kept
-    return {
-        "pseudo_label_accuracy": accuracy(stored.label[kept], truth[stored.index[kept]]),
-        "kept_share": float(kept.double().mean()),
-    }
 
 
 @dataclass(eq=False, kw_only=True)

@@ -2,24 +2,10 @@
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
 from sslkit import Classifier, Data, hookimpl
 
+from .scoring import negative_log_likelihood
 from .splits import held_out
-
-SMALLEST = torch.finfo(torch.float32).tiny
-"1.2e-38: models answer in float32, in which anything smaller is soon 0."
-
-
-def negative_log_likelihood(probs: Tensor, truth: Tensor) -> float:
-    """Mean of -ln p(true class), in nats. (N, K), (N,) -> a number of at least 0.
-
-    A probability below 1.2e-38, zero included, counts as that much: 87.3 nats, so that one sure mistake of thousands
-    does not make the mean infinite.
-    """
-    return float(probs.gather(1, truth[:, None]).clamp(min=SMALLEST).log().mean().abs())
 
 
 @dataclass(eq=False, kw_only=True)

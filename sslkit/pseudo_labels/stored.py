@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ..dataset import OUTSIDE, Data, Images, Rows
 from ..errors import RunError, SslkitError
 from ..folder import Run
 from ..images.words import listed, printable
-from ..pool import TopK
+from ..pool import probability_of
 from ..recipe.model import Recipe
 from ..store import Samples
 from ..types import Targets
@@ -174,17 +173,6 @@ def _why_none(run: Run) -> str:
         'its recipe makes none (`labels` is not set, or "none"). What its finished model makes of images: '
         f"sslkit predict {name} FOLDER"
     )
-
-
-def probability_of(probs: Tensor | TopK, label: Tensor, rows: slice) -> Tensor:
-    """(M,) the probability of each row's label (N,), for some of the rows."""
-    wanted = label[rows, None]
-    if isinstance(probs, Tensor):
-        return probs[rows].gather(1, wanted).squeeze(1)
-    values = probs.values[rows]
-    hit = probs.classes[rows].long() == wanted
-    other = torch.minimum(probs.rest[rows] / (probs.count - values.shape[1]), values[:, -1])
-    return torch.where(hit.any(1), (values * hit).sum(1), other)
 
 
 def recipe_elsewhere(run: Run, overrides: dict[str, Any]) -> Recipe:

@@ -7,16 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn import metrics as sklearn
 from torch import Tensor
 
 from sslkit import Data, Images, Progress
 from sslkit_plugins.metric.accuracy import Accuracy
-from sslkit_plugins.metric.calibration import Calibration, bin_of, expected_calibration_error
+from sslkit_plugins.metric.calibration import Calibration, expected_calibration_error, reliability
 from sslkit_plugins.metric.confusion import Confusion
-from sslkit_plugins.metric.likelihood import Likelihood, negative_log_likelihood
+from sslkit_plugins.metric.likelihood import Likelihood
 from sslkit_plugins.metric.per_class import PerClass
+from sslkit_plugins.metric.scoring import bin_of, brier_score, negative_log_likelihood, upper_edges
 from sslkit_plugins.metric.splits import confusion_matrix
 from sslkit_plugins.metric.top_accuracy import TopAccuracy, top_accuracy
 
@@ -176,7 +179,7 @@ def by_hand(confidence: NDArray[np.float64], right: NDArray[np.bool_], bins: int
 def test_calibration_by_hand(world, bins):
     model, data, probs, truth = world
     made = measure(Calibration(bins=bins), model, data)
-    assert made.keys() == {"test_ece", "validation_ece"}
+    assert made.keys() == {f"{s}_{name}" for s in ("test", "validation") for name in ("ece", "brier", "reliability")}
     confidence, label = probs.double().max(1)
     expected = by_hand(confidence.numpy(), label.numpy() == truth, bins)
     assert made["test_ece"] == pytest.approx(expected, abs=1e-12) and expected > 0.01
@@ -189,6 +192,69 @@ def test_calibration_of_a_table_that_can_be_checked_in_the_head():
     assert expected_calibration_error(confidence, right, 2) == pytest.approx(0.5 * 0.3 + 0.5 * 0.05)
     assert expected_calibration_error(torch.ones(3), torch.tensor([False] * 3), 15) == 1
     assert expected_calibration_error(torch.ones(3), torch.tensor([True] * 3), 15) == 0
+
+
+def test_the_brier_score_is_scikit_learns_and_can_be_checked_in_the_head(world):
+    model, data, probs, truth = world
+    rows = probs.double().numpy()
+    expected = sklearn.brier_score_loss(truth, rows / rows.sum(1, keepdims=True), labels=range(7), scale_by_half=False)
+    assert measure(Calibration(), model, data)["test_brier"] == pytest.approx(expected, abs=1e-6)
+    # 0.3^2 + 0.2^2 + 0.1^2 = 0.14 of a right answer; 0.7^2 + 0.8^2 + 0.1^2 = 1.14 of a wrong one.
+    probs = torch.tensor([[0.7, 0.2, 0.1], [0.7, 0.2, 0.1]], dtype=torch.float64)
+    assert brier_score(probs, torch.tensor([0, 1])) == pytest.approx((0.14 + 1.14) / 2, abs=1e-15)
+    assert brier_score(torch.eye(3)[[0, 1]], torch.tensor([0, 2])) == 1, (
+        "0 where it is right, 2 where it is surely wrong"
+    )
+    assert brier_score(torch.full((2, 4), 0.25), torch.tensor([0, 3])) == 0.75
+
+
+def test_a_brier_score_of_almost_sure_answers_is_not_lost_in_cancellation():
+    probs = torch.tensor([[1 - 1e-9, 1e-9]], dtype=torch.float64)
+    assert brier_score(probs, torch.tensor([0])) == pytest.approx(2e-18, rel=1e-6)
+
+
+def test_likelihood_is_calibrations_where_it_is_asked_for(world):
+    model, data, *_ = world
+    made = measure(Calibration(nll=True), model, data)
+    assert measure(Likelihood(), model, data).items() <= made.items()
+
+
+def test_the_reliability_curve_of_a_table_that_can_be_checked_in_the_head():
+    confidence = torch.tensor([0.8, 0.6, 0.5, 0.4], dtype=torch.float64)
+    made = reliability(confidence, torch.tensor([True, True, False, True]), 4)
+    assert made == {
+        "0.25": {"images": 0, "confidence": None, "accuracy": None},
+        "0.50": {"images": 2, "confidence": pytest.approx(0.45), "accuracy": 0.5},
+        "0.75": {"images": 1, "confidence": 0.6, "accuracy": 1},
+        "1.00": {"images": 1, "confidence": 0.8, "accuracy": 1},
+    }
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=40), st.integers(1, 120))
+@settings(max_examples=100)
+def test_the_error_can_be_read_off_the_curve(rows, bins):
+    confidence, right = torch.tensor([c for c, _ in rows], dtype=torch.float64), torch.tensor([r for _, r in rows])
+    made = reliability(confidence, right, bins)
+    assert len(made) == bins and sum(row["images"] for row in made.values()) == len(rows)
+    assert all(row["confidence"] <= (m + 1) / bins + 1e-12 for m, row in enumerate(made.values()) if row["images"])
+    gaps = (row["images"] * abs(row["accuracy"] - row["confidence"]) for row in made.values() if row["images"])
+    expected = expected_calibration_error(confidence, right, bins)
+    assert sum(gaps) / len(rows) == pytest.approx(expected, abs=1e-12)
+
+
+def test_curves_are_made_at_a_generations_end_only(world):
+    model, data, *_ = world
+    early = Calibration().measure(model, data, replace(END, step=8))
+    assert early.keys() == {"test_ece", "validation_ece", "test_brier", "validation_brier"}
+
+
+@pytest.mark.parametrize(
+    ("bins", "first", "last"), [(1, "1.00", "1.00"), (15, "0.07", "1.00"), (1000, "0.001", "1.000")]
+)
+def test_bins_are_called_by_their_upper_edges(bins, first, last):
+    edges = upper_edges(bins)
+    assert (edges[0], edges[-1]) == (first, last) and len(set(edges)) == bins
+    assert [float(edge) for edge in edges] == sorted(float(edge) for edge in edges)
 
 
 def test_bins_are_open_below_and_closed_above():
