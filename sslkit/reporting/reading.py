@@ -11,7 +11,7 @@ from typing import Any
 
 from ..tables import is_number
 
-FILE = "metrics.jsonl"
+FILE, EVALUATIONS = "metrics.jsonl", "evaluations"
 MOST = 800
 "Points of a line in a figure; more are not told apart on any screen."
 DIGITS = 5
@@ -96,6 +96,23 @@ def read_events(path: Path) -> Events:
     for entry in events.generations:
         _finish(events, entry)
     return events
+
+
+def kept_metrics(run: Path) -> dict[int, dict[str, Any]]:
+    """What was measured of a run's generations after it was finished: generation -> metrics, the newest value of each.
+
+    Only of the run's own data, by the weights that its summary is of (`measuring.keeping` reads the same with torch).
+    """
+    found: dict[int, dict[str, Any]] = {}
+    for path in sorted((run / EVALUATIONS).glob("generation-*.json"), key=lambda path: path.stat().st_mtime):
+        try:
+            table = json.loads(path.read_text())
+            generation, metrics, own = table["generation"], table["metrics"], table.get("own", True)
+        except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
+            continue
+        if isinstance(generation, int) and isinstance(metrics, dict) and own:
+            found.setdefault(generation, {}).update(metrics)
+    return found
 
 
 def _read(line: bytes, events: Events) -> None:

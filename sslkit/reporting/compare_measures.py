@@ -1,0 +1,145 @@
+"""What was measured of finished models, side by side: by generation, under attacks and corruptions, and the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..comparison.members import number
+from ..study.stats import Spread, spread
+from ..study.words import spread_words
+from ..tables import is_number, percent
+from .compare_charts import Trace, Whose, band, disturbances, layout, marked_line, thin
+from .compare_members import Cohort, Seen, curve
+from .parts import Figure, Part, Prose, Section, Table
+from .reading import rounded
+
+BY_GENERATION = {
+    "test_accuracy": "Test accuracy by generation",
+    "pseudo_label_accuracy": "Precision of the pseudo-labels by generation",
+    "kept_share": "Share of unlabeled images in use by generation",
+}
+ATTACKS = {
+    "test_fgsm": ("Test accuracy under FGSM", "epsilon, in steps of 1/255"),
+    "test_pgd": ("Test accuracy under PGD", "epsilon, in steps of 1/255"),
+    "test_pgd_l2": ("Test accuracy under PGD within an L2 ball", "epsilon (L2), in steps of 1/255"),
+}
+"Tables of accuracy over the size of an attack."
+ROWS = {
+    "test_corruptions": ("Test error under corruptions", "mean", "test error, mean over severities"),
+    "test_perturbations": ("Flips under perturbations", "flips", "flip probability"),
+}
+"Tables with a row for each disturbance."
+
+
+def by_generation(cohorts: Sequence[Cohort]) -> list[Section]:
+    """How accuracy and pseudo-labels go on from generation to generation; none where no run has two."""
+    if not any(len(one.member.generations) > 1 for cohort in cohorts for one in cohort.seen):
+        return []
+    parts: list[Part] = [figure for name in BY_GENERATION if (figure := _generations(cohorts, name))]
+    return [Section("generations", "From generation to generation", parts)] if parts else []
+
+
+def _generations(cohorts: Sequence[Cohort], name: str) -> Figure | None:
+    lines = {cohort.whose: [_by_index(one, name) for one in cohort.seen] for cohort in cohorts}
+    if not any(found for own in lines.values() for found in own):
+        return None
+    traces = [one for cohort in cohorts for one in overlaid(cohort, lines[cohort.whose])]
+    indices = sorted({index for own in lines.values() for found in own for index in found})
+    rows = [
+        [cohort.name, *(spread_words(_spread(lines[cohort.whose], index)) for index in indices)] for cohort in cohorts
+    ]
+    table = Table(["recipe", *(f"generation {index:g}" for index in indices)], rows)
+    title = BY_GENERATION[name]
+    ticks = {"tickmode": "array", "tickvals": indices, "ticktext": [f"{index:g}" for index in indices]}
+    axes = layout("generation", title.removesuffix(" by generation").lower(), xaxis=ticks,
+                  yaxis={"tickformat": ".0%"}, showlegend=True)  # fmt: skip
+    return Figure(title, traces, axes, "Mean over seeds; the band reaches from the lowest to the highest.", table)
+
+
+def _by_index(seen: Seen, name: str) -> dict[float, float]:
+    """A generation's results by its index."""
+    entries = seen.member.generations
+    found = {index: number(entry.get(name)) for entry in entries if isinstance(index := entry.get("index"), int)}
+    return {index: one for index, one in found.items() if one is not None}
+
+
+def _spread(lines: Sequence[Mapping[float, float]], x: float) -> Spread:
+    return spread({place: own[x] for place, own in enumerate(lines) if x in own})
+
+
+def overlaid(cohort: Cohort, lines: Sequence[Mapping[float, float]]) -> list[Trace]:
+    """Lines of one recipe's runs: their range, each of them, their mean with a mark at every point."""
+    lines = [own for own in lines if own]
+    xs = sorted({x for own in lines for x in own})
+    if not xs:
+        return []
+    found: list[Trace] = []
+    if len(lines) > 1:
+        values = [[own[x] for own in lines if x in own] for x in xs]
+        low, high = [rounded(min(own)) for own in values], [rounded(max(own)) for own in values]
+        found.append(band(cohort.whose, [(xs, low, high)]))
+        found += [thin(cohort.name, cohort.whose, [*own], [rounded(y) for y in own.values()]) for own in lines]
+    means = [_spread(lines, x).mean for x in xs]
+    return [*found, marked_line(cohort.whose, xs, [None if y is None else rounded(y) for y in means])]
+
+
+def robustness(cohorts: Sequence[Cohort]) -> list[Section]:
+    """Attacks, corruptions and perturbations, where they were measured."""
+    attacks = [figure for name in ATTACKS if (figure := _attack(cohorts, name))]
+    rows = [figure for name in ROWS if (figure := _disturbed(cohorts, name))]
+    parts: list[Part] = [*attacks, *rows]
+    return [Section("robustness", "Robustness", parts)] if parts else []
+
+
+def _attack(cohorts: Sequence[Cohort], name: str) -> Figure | None:
+    title, axis = ATTACKS[name]
+    lines = {cohort.whose: [curve(table, "accuracy") for table in cohort.tables(name)] for cohort in cohorts}
+    there = [cohort for cohort in cohorts if any(lines[cohort.whose])]
+    if not there:
+        return None
+    traces = [one for cohort in there for one in overlaid(cohort, lines[cohort.whose])]
+    xs = sorted({x for own in lines.values() for found in own for x in found})
+    rows = [[cohort.name, *(spread_words(_spread(lines[cohort.whose], x)) for x in xs)] for cohort in there]
+    table = Table(["recipe", *(f"epsilon {x:g}" for x in xs)], rows)
+    axes = layout(axis, "test accuracy", yaxis={"tickformat": ".0%"}, showlegend=True)
+    says = (
+        "The stronger the attack, the fewer images are still recognized: the line that falls last is the most robust."
+    )
+    return Figure(title, traces, axes, says, table)
+
+
+def _disturbed(cohorts: Sequence[Cohort], name: str) -> Figure | None:
+    title, column, axis = ROWS[name]
+    found: dict[Whose, dict[str, float]] = {}
+    for cohort in cohorts:
+        values: dict[str, list[float]] = {}
+        for table in cohort.tables(name):
+            for row, cells in table.items():
+                if isinstance(cells, dict) and is_number(one := cells.get(column)):
+                    values.setdefault(row, []).append(one)
+        if values:
+            found[cohort.whose] = {row: sum(own) / len(own) for row, own in values.items()}
+    if not found:
+        return None
+    rows = dict.fromkeys(row for own in found.values() for row in own)
+    cells = [[row, *(percent(own.get(row)) for own in found.values())] for row in rows]
+    traces, axes = disturbances(found, axis, ".0%")
+    says = "Further to the left is better; means over seeds."
+    return Figure(title, traces, axes, says, Table(["disturbance", *(whose.name for whose in found)], cells))
+
+
+def others(cohorts: Sequence[Cohort]) -> list[Section]:
+    """Every other number that finished models were measured at; none where there is none."""
+    told = {*BY_GENERATION, "validation_accuracy"}
+    names = [name for name in dict.fromkeys(_numbers(cohorts)) if name not in told]
+    if not names:
+        return []
+    rows = [[name, *(spread_words(cohort.values(name), name) for cohort in cohorts)] for name in names]
+    table = Table(["measure", *(cohort.name for cohort in cohorts)], rows, "Mean ± deviation over seeds.")
+    says = Prose("Of each recipe's last model; what was measured later with sslkit evaluate --keep is among it.")
+    return [Section("measures", "Everything that was measured", [says, table])]
+
+
+def _numbers(cohorts: Sequence[Cohort]) -> list[str]:
+    seen = (one for cohort in cohorts for one in cohort.seen)
+    return [name for one in seen for name, found in one.metrics.items() if is_number(found)]
