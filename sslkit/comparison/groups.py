@@ -115,7 +115,7 @@ def compared(group: Group, base: Group) -> Versus | None:
     pairs = tuple(seed for seed in shared if group.by_seed[seed].same_test(base.by_seed[seed]))
     strangers = tuple(seed for seed in shared if seed not in pairs)
     alike = [spread({seed: one.values[seed] for seed in pairs}) for one in (ours, theirs)]
-    if (paired := difference(*alike)) is not None:
+    if (paired := difference(alike[0], alike[1])) is not None:
         return Versus(group, base, paired, True, pairs, strangers)
     if not ours.values or not theirs.values:
         return None
