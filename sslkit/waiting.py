@@ -18,9 +18,10 @@ def waiting(what: str, total: int | None = None) -> Iterator[Callable[[int], Non
     """Show a bar on stderr, gone when the work is done; in the block, `done(10)` says that ten more are.
 
     `total` None: it is not known how much there is, and what is done is counted. `done` takes how many were done since it
-    was called last. Nothing is shown where stderr is no terminal, nor before `PATIENCE` has passed.
+    was called last. Nothing is shown where stderr is no terminal, nor before `PATIENCE` has passed, nor below another
+    display that is drawn anew again and again: a run's live view, another bar.
     """
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or hasattr(sys.stderr, "rich_proxied_file"):
         yield lambda number: None
         return
     from time import monotonic

@@ -4,6 +4,8 @@ import io
 import sys
 
 import pytest
+from rich.console import Console
+from rich.live import Live
 
 from sslkit import waiting
 from sslkit.waiting import waited
@@ -25,3 +27,15 @@ def test_a_bar_on_a_terminal_once_work_takes_its_time(monkeypatch, kind, patienc
     said = sys.stderr.getvalue()
     assert ("hashing" in said and "/5" in said and ":" in said) == shown
     assert shown or said == ""
+
+
+def test_no_bar_below_a_live_view(monkeypatch):
+    """A metric that takes its time within a run would write over the run's own picture."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setattr(waiting, "PATIENCE", -1)
+    screen = Terminal()
+    with Live("steps", console=Console(file=screen), auto_refresh=False):
+        assert list(waited(range(5), "attacking", 5)) == [0, 1, 2, 3, 4]
+    assert "steps" in screen.getvalue() and sys.stderr.getvalue() == ""
+    assert list(waited(range(5), "attacking", 5)) == [0, 1, 2, 3, 4] and "attacking" in sys.stderr.getvalue()
