@@ -1,15 +1,188 @@
-"""Being written."""
+"""Robustness to common corruptions: noise, blur, weather and digital ones, as of ImageNet-C and CIFAR-10-C."""
 
-from dataclasses import dataclass
+from __future__ import annotations
 
-from sslkit import Classifier, Data, hookimpl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from annotated_types import Ge, Interval, MinLen, Unit
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sslkit import Classifier, Data, Images, Progress, hookimpl
+from sslkit.errors import DataError
+from sslkit.waiting import waiting
+
+from .corrupting.constants import ALEXNET, SEVERITIES
+from .corrupting.corrupt import OPERATIONS, Bytes, check_shape, corrupted
+from .corrupting.drawing import image_keys
+from .corrupting.published import published
+from .corrupting.scores import mean_of, relative, why_absent
+from .corrupting.watching import Rows, answers, chosen, fixed, of_known_class
+
+Corruption = Literal[
+    "gaussian_noise", "shot_noise", "impulse_noise", "defocus_blur", "glass_blur", "motion_blur", "zoom_blur", "snow",
+    "frost", "fog", "brightness", "contrast", "elastic_transform", "pixelate", "jpeg_compression",
+]  # fmt: skip
+Severity = Annotated[int, Interval(ge=1, le=5)]
+Errors = dict[str, dict[int, float]]
+"Corruption -> severity -> share of the images that are named wrongly."
+FROST, DRAWN = "frost", "frost (drawn)"
+IMAGENET = 1000
+"Classes that AlexNet's errors are of."
 
 
 @dataclass(eq=False, kw_only=True)
 class Corruptions:
-    """Being written."""
+    """Errors on corrupted test images: the 15 common corruptions of ImageNet-C and CIFAR-10-C at 5 severities.
+
+    Hendrycks & Dietterich 2019 (arXiv 1903.12261). `test_corruption_error` is the mean error over all that is measured,
+    and `test_corruptions` the table: by corruption and severity, their mean, and `ce`, the sum of the errors over that of
+    a reference model. mCE, the mean of `ce`, is a share: papers write 0.283 as 28.3. Measured at a generation's end.
+
+    With `folder` the images are the published ones, and the mean over all 15 at all severities is `test_mce`. Otherwise
+    the test images are corrupted as the model sees them, by operations of our own with the published constants: up to
+    84 pixels those of CIFAR-10-C (32 pixels), above those of ImageNet-C (224 pixels), lengths scaled to the size; gray
+    images and colours, 8 pixels and more. Frost, of which the published images have photographs, is drawn: it is called
+    `frost (drawn)`, and the mean over the other 14 is `test_mce_without_frost`. Every generation is shown the same images,
+    and the severities of an image share their draws. Raises `DataError` for images of other channels, and for files or
+    classes that are not as published.
+    """
+
+    corruptions: Annotated[list[Corruption], MinLen(1)] = field(default_factory=lambda: list(OPERATIONS))  # type: ignore[arg-type]
+    "Which ones; mCE is the mean over all, and is left out where some are."
+    severities: Annotated[list[Severity], MinLen(1)] = field(default_factory=lambda: list(SEVERITIES))
+    "From 1, the mildest, to 5; mCE sums over all."
+    images: Annotated[int, Ge(0), Unit("images")] = 0
+    "How many test images of known class, at equal distances through the split, the same ones always; 0: all."
+    folder: Path | None = None
+    """Folder of CIFAR-10-C (`gaussian_noise.npy` ..., `labels.npy`) or ImageNet-C (`gaussian_noise/1/n01440764/` ..., also
+    below `noise/`, `blur/`, `weather/`, `digital/`), for models of these classes. Left out: the run's test images."""
+    reference: Literal["baseline", "alexnet"] | dict[str, Annotated[float, Interval(gt=0, le=1)]] = "baseline"
+    """Whose errors mCE is relative to: the run's supervised baseline; AlexNet's as published, for models of ImageNet's
+    1,000 classes; or a table, a mean error over the five severities for each corruption: `{ fog = 0.82, ... }`."""
+
+    def __post_init__(self) -> None:
+        """Refuse settings that say a thing twice, or that do not go together. Raises `ValueError`."""
+        for name, given in (("corruptions", self.corruptions), ("severities", self.severities)):
+            if len(set(given)) < len(given):
+                raise ValueError(f"`{name}` says one twice")
+        if self.reference != "baseline" and set(self.severities) != set(SEVERITIES):
+            raise ValueError("`reference` has mean errors over all five severities: leave `severities` out")
+        if isinstance(self.reference, dict) and (unknown := set(self.reference) - set(OPERATIONS)):
+            raise ValueError(f"`reference` names {', '.join(sorted(unknown))}; corruptions are {', '.join(OPERATIONS)}")
+        # The baseline's errors, and whose they are: it does not change in a run, and is measured once.
+        self._known: tuple[Classifier, Data, Errors] | None = None
 
     @hookimpl
-    def measure(self, model: Classifier, data: Data) -> dict[str, float]:
-        """Being written."""
-        raise NotImplementedError
+    def measure(self, model: Classifier, data: Data, baseline: Classifier | None, progress: Progress) -> dict[str, Any]:
+        """The errors at a generation's end, where the images' classes are known."""
+        if progress.step < progress.steps or (self.folder is None and not (data.test and data.test.known)):
+            return {}
+        where = f"[[metric]] {progress.plugin}"
+        if self.reference == "alexnet" and len(data.classes) != IMAGENET:
+            raise DataError(
+                f'{where}: reference = "alexnet" has errors on the 1,000 classes of ImageNet, the model has '
+                f'{len(data.classes)}. Take reference = "baseline", or a table of a model of these classes'
+            )
+        asked = baseline if self.reference == "baseline" else None
+        known = self._known[2] if self._known and self._known[0] is asked and self._known[1] is data else None
+        models = [model] if asked is None or known is not None else [model, asked]
+        measured = self._errors(models, data, progress, where)
+        if asked is not None and known is None:
+            known = measured[1]
+            self._known = asked, data, known
+        return self._told(measured[0], self._reference(known))
+
+    def _errors(self, models: list[Classifier], data: Data, progress: Progress, where: str) -> list[Errors]:
+        """Of each model, by corruption and severity."""
+        cells = [(name, severity) for name in self.corruptions for severity in sorted(self.severities)]
+        count = self._on_files if self.folder is not None else self._on_test
+        found: list[Errors] = []
+        for errors in count(models, data, progress, where, cells):
+            table: Errors = {name: {} for name in self.corruptions}
+            for (name, severity), error in zip(cells, errors.tolist(), strict=True):
+                table[name][severity] = error
+            found.append(table)
+        return found
+
+    def _on_test(
+        self, models: list[Classifier], data: Data, progress: Progress, where: str, cells: list[tuple[Corruption, int]]
+    ) -> NDArray[np.float64]:
+        """Errors on the run's test images (models, cells), which are read once for all corruptions."""
+        assert data.test is not None
+        rows = chosen(of_known_class(data.test), self.images)
+
+        def changed(position: Rows, images: Bytes) -> Iterator[Bytes]:
+            check_shape(images, where)
+            keys = {name: image_keys(fixed(progress, name), position) for name in self.corruptions}
+            for name, severity in cells:
+                yield corrupted(name, severity, images, keys[name])
+
+        wrong = np.zeros((len(models), len(cells)))
+        with waiting("corrupting test images", len(rows)) as done:
+            for number, position, named in answers(models, data.test, rows, changed):
+                wrong[number] += mistakes(data.test, position, named)
+                done(len(position) if number == 0 else 0)
+        return wrong / len(rows)
+
+    def _on_files(
+        self, models: list[Classifier], data: Data, progress: Progress, where: str, cells: list[tuple[Corruption, int]]
+    ) -> NDArray[np.float64]:
+        """Errors on published images (models, cells)."""
+        assert self.folder is not None
+        source, errors = published(where, self.folder, data, self.corruptions), np.zeros((len(models), len(cells)))
+        with waiting("reading corrupted images", len(cells)) as done:
+            for column, (name, severity) in enumerate(cells):
+                images = source.images(name, severity)
+                rows = chosen(of_known_class(images), self.images)
+                for number, position, named in answers(models, images, rows, lambda _, made: [made]):
+                    errors[number, column] += mistakes(images, position, named)[0] / len(rows)
+                done(1)
+        return errors
+
+    def _reference(self, baseline: Errors | None) -> Mapping[str, list[float]]:
+        """The reference's errors by corruption; where only their mean is known, as often as there are severities."""
+        if baseline is not None:
+            return {name: list(errors.values()) for name, errors in baseline.items()}
+        given = ALEXNET if self.reference == "alexnet" else self.reference
+        means = given if isinstance(given, dict) else {}
+        # Photographs of frost are another corruption than drawn ice.
+        comparable = {name: mean for name, mean in means.items() if self.folder is not None or name != FROST}
+        return {name: [mean] * len(SEVERITIES) for name, mean in comparable.items()}
+
+    def _told(self, errors: Errors, reference: Mapping[str, list[float]]) -> dict[str, Any]:
+        """The numbers, the table, and what a reader must know beside them."""
+        drawn, table = self.folder is None, {}
+        ratios = {name: relative(own.values(), reference.get(name, [])) for name, own in errors.items()}
+        for name, own in errors.items():
+            label = DRAWN if drawn and name == FROST else name
+            table[label] = {
+                **{str(severity): error for severity, error in own.items()},
+                "mean": float(np.mean(list(own.values()))),
+                "ce": ratios[name],
+            }
+        told = {"test_corruption_error": float(np.mean([row["mean"] for row in table.values()]))}
+        return {**told, **self._mean(ratios, bool(reference)), "test_corruptions": table}
+
+    def _mean(self, ratios: Mapping[str, float | None], measured: bool) -> dict[str, Any]:
+        """mCE, where all that it is the mean of was asked for; without a reference, a sentence that says why not."""
+        drawn = self.folder is None
+        names = [name for name in OPERATIONS if not (drawn and name == FROST)]
+        if not set(names) <= set(ratios) or set(self.severities) != set(SEVERITIES):
+            return {}
+        mean = mean_of([ratios[name] for name in names])
+        if mean is not None:
+            return {"test_mce_without_frost" if drawn else "test_mce": mean}
+        without = [name for name in names if ratios[name] is None]
+        return {"test_corruptions_note": why_absent("mean corruption error (mCE)", measured, without)}
+
+
+def mistakes(images: Images, position: Tensor, named: list[Tensor]) -> NDArray[np.int64]:
+    """How many of the images at `position` (M,) are named wrongly, for each list of named classes (M,)."""
+    truth = torch.as_tensor(images.truth)[position]
+    return np.array([int((classes != truth).sum()) for classes in named])

@@ -27,7 +27,7 @@ def shrunk(kernel: Floats, scale: float) -> Floats:
     middle = len(kernel) // 2
     place = (np.arange(len(kernel)) - middle) * scale + middle
     spread = np.maximum(1 - np.abs(np.arange(len(kernel))[:, None] - place), 0)
-    return (spread @ kernel @ spread.T).astype(np.float32)
+    return np.asarray(spread @ kernel @ spread.T, np.float32)
 
 
 def defocus_blur(images: Floats, keys: Keys, constants: tuple[float, float], scale: float) -> Floats:

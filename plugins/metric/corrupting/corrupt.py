@@ -48,7 +48,7 @@ def floats(images: Bytes) -> Floats:
 
 def as_bytes(images: Floats) -> Bytes:
     """Back to bytes: cut off below 0 and above 1, and rounded down, as the published images are."""
-    return np.floor(np.clip(images, 0, 1) * 255 + 1e-3).astype(np.uint8)  # 1e-3: a float's error is no level
+    return np.asarray(np.floor(np.clip(images, 0, 1) * 255 + 1e-3), np.uint8)  # 1e-3: a float's error is no level
 
 
 def corrupted(name: str, severity: int, images: Bytes, keys: Keys) -> Bytes:

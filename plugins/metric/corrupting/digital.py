@@ -19,7 +19,7 @@ from .weather import other
 def contrast(images: Floats, keys: Keys, share: float, scale: float) -> Floats:
     """Less contrast: each channel's values approach their mean, up to `share` of the distance."""
     means = images.mean((1, 2), keepdims=True)
-    return (images - means) * np.float32(share) + means
+    return np.asarray((images - means) * np.float32(share) + means, np.float32)
 
 
 def displacement(keys: Keys, side: int, reach: float, smoothness: float) -> Floats:
@@ -73,7 +73,7 @@ def jpeg_compression(images: Floats, keys: Keys, quality: int, scale: float) -> 
         pixels = np.rint(image * 255).astype(np.uint8)
         color = pixels.shape[2] == 3
         written = cv2.imencode(".jpg", pixels[..., ::-1] if color else pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-        read = cv2.imdecode(written, cv2.IMREAD_COLOR if color else cv2.IMREAD_GRAYSCALE)
+        read = np.asarray(cv2.imdecode(written, cv2.IMREAD_COLOR if color else cv2.IMREAD_GRAYSCALE))
         return (read[..., ::-1] if color else read) / np.float32(255)
 
     return each(images, stored)

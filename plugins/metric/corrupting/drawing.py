@@ -29,7 +29,7 @@ def draws(keys: Keys, *shape: int) -> NDArray[np.float64]:
 
 def between(keys: Keys, low: float, high: float, *shape: int) -> NDArray[np.float64]:
     """Uniform on (low, high): (N, *shape)."""
-    return low + (high - low) * draws(keys, *shape)
+    return np.asarray(low + (high - low) * draws(keys, *shape))
 
 
 def normal(keys: Keys, *shape: int) -> NDArray[np.float64]:
@@ -45,7 +45,7 @@ def _steps(photons: float) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     # The last step of each value is whole, so that no draw falls into the next value's.
     below = np.minimum(pdtr(np.arange(most)[None], rates), 1)
     below[:, -1] = 1
-    return (below + np.arange(256)[:, None]).ravel(), np.arange(256) * most
+    return np.ravel(below + np.arange(256)[:, None]), np.arange(256) * most
 
 
 def shots(keys: Keys, values: NDArray[np.uint8], photons: float) -> NDArray[np.float64]:
@@ -53,7 +53,7 @@ def shots(keys: Keys, values: NDArray[np.uint8], photons: float) -> NDArray[np.f
     steps, begin = _steps(photons)
     whole = values.astype(np.int64)
     found = np.searchsorted(steps, draws(keys, *values.shape[1:]) + whole) - begin[whole]
-    return np.maximum(found, 0).astype(np.float64)  # a draw near 0 is lost in the sum with a large value
+    return np.asarray(np.maximum(found, 0), np.float64)  # a draw near 0 is lost in the sum with a large value
 
 
 def plasma(keys: Keys, side: int, decay: float) -> Floats:
@@ -79,4 +79,4 @@ def plasma(keys: Keys, side: int, decay: float) -> Floats:
         clouds[:, middle, edge] = down / 4 + more[:, middle, edge]
         step, wibble = half, wibble / decay
     clouds -= clouds.min((1, 2), keepdims=True)
-    return (clouds / clouds.max((1, 2), keepdims=True))[:, :side, :side].astype(np.float32)
+    return np.asarray((clouds / clouds.max((1, 2), keepdims=True))[:, :side, :side], np.float32)

@@ -19,7 +19,7 @@ def both_ways(images: Floats, matrix: Floats) -> Floats:
     Image by image, so that rounding does not depend on how many there are.
     """
     planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-    return np.matmul(np.matmul(matrix, planes), matrix.T).transpose(0, 2, 3, 1)
+    return np.asarray(np.matmul(np.matmul(matrix, planes), matrix.T).transpose(0, 2, 3, 1), np.float32)
 
 
 @lru_cache(maxsize=64)

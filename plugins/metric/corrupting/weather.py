@@ -33,13 +33,14 @@ def flakes(keys: Keys, side: int, constants: tuple[float, ...], scale: float) ->
     layer = (mean + deviation * normal(keys, side, side, 1)).astype(np.float32)
     layer = zoomed(layer, max(1, size * scale))
     layer[layer < threshold] = 0
-    return np.floor(np.clip(layer, 0, 1) * 255) / np.float32(255)
+    return np.asarray(np.floor(np.clip(layer, 0, 1) * 255) / np.float32(255))
 
 
 def snowed(images: Floats, layer: Floats, share: float) -> Floats:
     """Flakes before images that they also brighten; the flakes twice, the second time upside down."""
     bright = np.maximum(images, gray(images) * 1.5 + 0.5)
-    return np.float32(share) * images + np.float32(1 - share) * bright + layer + layer[:, ::-1, ::-1]
+    mixed = np.float32(share) * images + np.float32(1 - share) * bright
+    return np.asarray(mixed + layer + layer[:, ::-1, ::-1], np.float32)
 
 
 def snow(images: Floats, keys: Keys, constants: tuple[float, ...], scale: float) -> Floats:
@@ -55,13 +56,14 @@ def ice(keys: Keys, side: int, channels: int) -> Floats:
     coarse, fine = plasma(keys, side, 2), plasma(other(keys, 1), side, 1.5)
     ridges = (1 - np.abs(2 * coarse - 1)) ** 2, (1 - np.abs(2 * fine - 1)) ** 4
     bright = np.clip(0.25 + 0.45 * ridges[0] + 0.5 * ridges[1], 0, 1)[..., None]
-    return bright * ICE if channels == 3 else bright
+    return np.asarray(bright * ICE if channels == 3 else bright, np.float32)
 
 
 def frost(images: Floats, keys: Keys, constants: tuple[float, float], scale: float) -> Floats:
     """Ice on the lens. The published images have photographs of frost instead of drawn ice: results are not comparable."""
     of_image, of_ice = constants
-    return np.float32(of_image) * images + np.float32(of_ice) * ice(keys, images.shape[1], images.shape[3])
+    drawn = ice(keys, images.shape[1], images.shape[3])
+    return np.asarray(np.float32(of_image) * images + np.float32(of_ice) * drawn, np.float32)
 
 
 def fog(images: Floats, keys: Keys, constants: tuple[float, float], scale: float) -> Floats:
@@ -77,4 +79,5 @@ def brightness(images: Floats, keys: Keys, more: float, scale: float) -> Floats:
     value = images.max(3, keepdims=True)
     changed = np.clip(value + np.float32(more), 0, 1)
     # Hue and saturation stay, so red, green and blue change by one factor; black has no hue, and becomes gray.
-    return np.where(value > 0, images * (changed / np.where(value > 0, value, 1)), changed).astype(np.float32)
+    factor = changed / np.where(value > 0, value, 1)
+    return np.asarray(np.where(value > 0, images * factor, changed), np.float32)

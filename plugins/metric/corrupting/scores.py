@@ -1,0 +1,40 @@
+"""What errors and flips amount to, relative to a reference model's. Hendrycks & Dietterich 2019 (arXiv 1903.12261)."""
+
+from collections.abc import Iterable, Sequence
+
+from torch import Tensor
+
+
+def relative(mine: Iterable[float], theirs: Iterable[float]) -> float | None:
+    """The sum of a model's figures over that of a reference's; None where that is 0, by which nothing is measured.
+
+    Of one corruption's errors at its severities it is the corruption error CE, of one perturbation's probability of a
+    flip the flip rate FR (sec. 3.3).
+    """
+    whole = sum(theirs)
+    return sum(mine) / whole if whole else None
+
+
+def mean_of(values: Sequence[float | None]) -> float | None:
+    """The mean; None where there is nothing, or one is missing: it would be the mean of something else."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(values) else None
+
+
+def flips(answers: Tensor, from_first: bool) -> int:
+    """How often the predicted class changes in sequences of frames, (M, T): a count of at most M (T - 1) (sec. 3.3).
+
+    Each frame is compared with the one before; `from_first`: with the first one, as frames of noise have no order.
+    """
+    before = answers[:, :1] if from_first else answers[:, :-1]
+    return int((answers[:, 1:] != before).sum())
+
+
+def why_absent(what: str, measured: bool, without: Sequence[str]) -> str:
+    """Why there is no mean relative to a reference, a sentence. `measured`: whether there is a reference."""
+    if not measured:
+        return (
+            f"{what} is left out: it is relative to a reference model, and there is none. Train the supervised baseline "
+            "beside the run (baseline = true), or give a reference's figures as `reference`"
+        )
+    return f"{what} is left out: the reference's figure for {', '.join(without)} is 0, or is not given"
