@@ -27,8 +27,17 @@ from .options import device_option
     help="Write the results into this file too: its section of this study (of these seeds, if --seeds is given) is "
     "replaced, nothing else is touched.",
 )
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Runs side by side, each in a process of its own. By default as many as there are cores (with OMP_NUM_THREADS=n "
+    "a process computes with n of them); on a GPU one.",
+)
 @device_option
-def study(study: str, seeds: str | None, out: Path | None, results: Path | None, device: str | None) -> None:
+def study(
+    study: str, seeds: str | None, out: Path | None, results: Path | None, jobs: int | None, device: str | None
+) -> None:
     """Run the base recipe of STUDY and its variants over several seeds, and compare them in pairs.
 
     STUDY is a TOML file, or the name of a study that comes with sslkit. Runs that are the same are made once; Ctrl-C
@@ -40,7 +49,7 @@ def study(study: str, seeds: str | None, out: Path | None, results: Path | None,
 
     from ..study.conduct import conduct  # with torch: not before the command line is known to be sound
 
-    outcome = conduct(study, seeds=numbers, out=out, results=results, device=device)
+    outcome = conduct(study, seeds=numbers, out=out, results=results, device=device, jobs=jobs)
     if outcome.failures:
         raise SystemExit(1)
 

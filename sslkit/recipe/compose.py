@@ -62,6 +62,11 @@ def with_overrides(
     return build(table, recipe.name, recipe.path, problems)
 
 
+def rebuilt(table: Mapping[str, Any], name: str, path: Path | None) -> Recipe:
+    """A recipe from its resolved table: the plugins in one do not reach another process. Raises `RecipeError`."""
+    return build(_annotated(table, str(path or name)), name, path, Problems())
+
+
 def reopened(recipe: Recipe) -> Table:
     """A resolved recipe as a table to be built again."""
     return tabled(recipe.table, recipe)
@@ -69,8 +74,11 @@ def reopened(recipe: Recipe) -> Table:
 
 def tabled(table: Mapping[str, Any], recipe: Recipe) -> Table:
     """A plain table that stems from a recipe, as one to be built."""
-    source = Source(str(recipe.path or recipe.name), Path.cwd())
-    place = Place(source)
+    return _annotated(table, str(recipe.path or recipe.name))
+
+
+def _annotated(table: Mapping[str, Any], label: str) -> Table:
+    place = Place(Source(label, Path.cwd()))
     return merge(Table({}, place), annotated(dict(table), place), Problems())
 
 

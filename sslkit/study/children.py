@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
-import time
-import traceback
+import json
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from .. import runs
-from ..errors import Interrupted, RunError, SslkitError
-from ..folder import RECIPE, SUMMARY, Run
+from ..errors import RunError
+from ..folder import ENVIRONMENT, SUMMARY, Run
 from ..recipe import with_overrides
 from ..recipe.model import Recipe
 from .file import Study
-
-STUB = (RECIPE, "environment.json")
-"What a run folder holds before there is a summary, and so before any training."
 
 
 @dataclass(eq=False)
@@ -56,13 +51,19 @@ class Failure:
     "The traceback of an error that is nobody's to mend but a programmer's."
 
 
+Check = Callable[[Child, dict[str, Any]], None]
+
+
 class Listener(Protocol):
     """Is told how far a study is."""
 
-    def begin(self, number: int, total: int, child: Child) -> None:
-        """A run begins."""
+    def begin(self, child: Child) -> None:
+        """A run begins, or goes on."""
 
-    def done(self, child: Child, summary: dict[str, Any], seconds_left: float) -> None:
+    def warned(self, child: Child, message: str) -> None:
+        """It waits for something, or has waited."""
+
+    def done(self, child: Child, summary: dict[str, Any]) -> None:
         """It is finished."""
 
     def failed(self, failure: Failure) -> None:
@@ -106,49 +107,45 @@ def missing(children: list[Child]) -> list[Child]:
 
 
 def run_all(
-    children: list[Child], device: str | None, listener: Listener, check: Callable[[Child, dict[str, Any]], None]
+    children: list[Child], device: str | None, jobs: int, threads: int, listener: Listener, check: Check
 ) -> list[Failure]:
-    """Run what is missing, one after another; a failure stops none of the others.
+    """Run what is missing, `jobs` runs at a time; a failure stops none of the others.
 
-    `check` sees every finished run and may raise. Raises `Interrupted` when asked to stop.
+    `check` sees every finished run and may raise. Raises `Interrupted` when asked to stop: everything is saved then.
     """
     left = missing(children)
     for child in children:
         if child not in left and (summary := child.summary()):
             check(child, summary)
+    if not left:
+        return []
+    from .crew import Work, side_by_side  # with torch, which a finished study does without
+    from .work import train, written
+
+    works = {
+        Work(train, (written(child.recipe), child.folder, device), _threads(child, threads)): child for child in left
+    }
     failures: list[Failure] = []
-    began = time.perf_counter()
-    for number, child in enumerate(left, 1):
-        listener.begin(len(children) - len(left) + number, len(children), child)
-        result = _attempt(child, device)
-        if isinstance(result, Failure):
-            failures.append(result)
-            listener.failed(result)
-            continue
-        seconds_left = (time.perf_counter() - began) / number * (len(left) - number)
-        listener.done(child, result, seconds_left)
-        check(child, result)
+    with closing(side_by_side(works, jobs)) as events:
+        for event in events:
+            child = works[event.work]
+            if event.kind == "begun":
+                listener.begin(child)
+            elif event.kind == "warned":
+                listener.warned(child, event.value)
+            elif event.kind == "done":
+                listener.done(child, event.value)
+                check(child, event.value)
+            else:
+                failures.append(Failure(child, event.value, event.details))
+                listener.failed(failures[-1])
     return failures
 
 
-def _attempt(child: Child, device: str | None) -> dict[str, Any] | Failure:
-    """Run a child, or go on with it: its summary, or why there is none."""
+def _threads(child: Child, usual: int) -> int:
+    """A run that has begun goes on with as many threads as before: their number decides how sums are rounded."""
     try:
-        clear_stub(child.folder)
-        if (child.folder / SUMMARY).exists():
-            done = runs.run(resume=child.folder, device=device)
-        else:
-            done = runs.run(child.recipe, out=child.folder, device=device)
-        return done.summary
-    except Interrupted:
-        raise
-    except SslkitError as error:
-        return Failure(child, str(error))
-    except Exception as error:  # of a plugin or a library: hours of other runs must not end with it
-        return Failure(child, f"{type(error).__name__}: {error}", traceback.format_exc())
-
-
-def clear_stub(folder: Path) -> None:
-    """A run that was killed before its first summary has trained nothing: it is begun anew."""
-    if folder.is_dir() and all(path.name in STUB or path.name.endswith(".writing") for path in folder.iterdir()):
-        shutil.rmtree(folder)
+        said = json.loads((child.folder / ENVIRONMENT).read_text())["threads"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return usual
+    return said if isinstance(said, int) and said > 0 else usual

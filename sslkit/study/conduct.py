@@ -14,17 +14,18 @@ from rich.text import Text
 from ..artifacts import write_atomic
 from ..environment import choose_device
 from ..errors import Interrupted, RunError
-from ..keeping.room import told_to
 from ..network import require_timm
-from ..recipe.message import did_you_mean, listed, sentence
+from ..recipe.message import counted, did_you_mean, listed, sentence
 from ..tables import is_number
 from .children import Child, Failure, missing, plan, run_all
+from .cores import share
 from .file import Study, load_study
+from .live import Lines
 from .markdown import read_results, titled, write_section
 from .outcome import Outcome, as_json, gather, metrics_of
 from .plot import picture
 from .seeds import format_seeds
-from .terminal import Lines, show, wide_console
+from .terminal import show, wide_console
 
 RESULTS, PLOT = "results.json", "plot.svg"
 
@@ -36,6 +37,7 @@ def conduct(
     out: Path | None = None,
     results: Path | None = None,
     device: str | None = None,
+    jobs: int | None = None,
 ) -> Outcome:
     """Run what is missing of a study, and write and print its results.
 
@@ -50,8 +52,8 @@ def conduct(
         read_results(results, title)
     _check_places(study, folder, device)
     children = plan(study, folder)
-    again = command(source, seeds=said, out=out, device=device, results=results)
-    failures = _run(study, children, device, again)
+    again = command(source, seeds=said, out=out, device=device, jobs=jobs, results=results)
+    failures = _run(study, children, device, jobs, again)
     told = command(shown_path(source), seeds=said, device=device, results=results and shown_path(results))
     outcome = gather(study, children, failures, told)
     write_atomic(folder / RESULTS, as_json(outcome, children, folder))
@@ -94,14 +96,14 @@ def _check_places(study: Study, folder: Path, device: str | None) -> None:
                        "choose another --out")  # fmt: skip
 
 
-def _run(study: Study, children: list[Child], device: str | None, again: str) -> list[Failure]:
+def _run(study: Study, children: list[Child], device: str | None, jobs: int | None, again: str) -> list[Failure]:
     """Run what is missing; when stopped, say how to go on."""
     console = wide_console()
-    _announce(study, children, console)
-    lines = Lines(console)
+    at_once, threads = share(len(children), jobs, choose_device(device).type != "cpu")
+    _announce(study, children, console, at_once, threads)
+    lines = Lines(console, children)
     try:
-        with told_to(lines.warned):
-            return run_all(children, device, lines, _reference_check(study))
+        return run_all(children, device, at_once, threads, lines, _reference_check(study))
     except (Interrupted, KeyboardInterrupt):
         console.print()
         done = len(children) - len(missing(children))
@@ -110,12 +112,15 @@ def _run(study: Study, children: list[Child], device: str | None, again: str) ->
         ) from None
 
 
-def _announce(study: Study, children: list[Child], console: Console) -> None:
+def _announce(study: Study, children: list[Child], console: Console, jobs: int, threads: int) -> None:
     left = len(missing(children))
     variants = ", ".join(dict.fromkeys(name for child in children for name, _ in child.uses))
     console.print(Text(f"{study.name}: {variants}", "bold"), soft_wrap=True)
-    console.print(Text(f"seeds {format_seeds(study.seeds)}; {len(children)} runs, {len(children) - left} finished"),
-                  soft_wrap=True)  # fmt: skip
+    how = f"; {jobs} at a time, {counted(threads, 'thread')} each" if left else ""
+    console.print(
+        Text(f"seeds {format_seeds(study.seeds)}; {len(children)} runs, {len(children) - left} finished{how}"),
+        soft_wrap=True,
+    )
     for warning in dict.fromkeys(text for variant in study.variants for text in variant.recipe.warnings):
         console.print(Text(f"warning: {warning}", "yellow"), soft_wrap=True)
 

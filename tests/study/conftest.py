@@ -1,6 +1,7 @@
 """Studies whose runs are made up: a summary in a folder, without training."""
 
 import json
+import multiprocessing
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import pytest
 from sslkit import runs
 from sslkit.errors import Interrupted, RunError
 from sslkit.recipe import dump
+from sslkit.study import cores, crew
 
 BASE = """
 steps = 3
@@ -124,10 +126,36 @@ class Factory:
         return SimpleNamespace(summary=summary)
 
 
+class Here:
+    """A stand-in for what makes processes: the work is done where it is asked for, before anything else is."""
+
+    def __init__(self):
+        self.Pipe = multiprocessing.Pipe
+
+    class Process:
+        def __init__(self, target, args, daemon):
+            self.target, self.args, self.exitcode = target, args, 0
+            self.sentinel, end = multiprocessing.Pipe(duplex=False)
+            end.close()
+
+        def start(self):
+            self.target(*self.args)
+
+        def join(self):
+            self.sentinel.close()
+
+        def kill(self):
+            pass
+
+        terminate = kill
+
+
 @pytest.fixture
 def factory(monkeypatch):
     found = Factory()
     monkeypatch.setattr(runs, "run", found)
+    monkeypatch.setattr(crew, "context", Here)
+    monkeypatch.setattr(cores, "cores", lambda: 1)
     return found
 
 
