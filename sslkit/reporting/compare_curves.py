@@ -87,6 +87,7 @@ def _kept(seen: Seen) -> dict[int, Line]:
 
 def _figure(cohorts: Sequence[Cohort], drawn: Drawn) -> Figure | None:
     """A quantity of all runs; None where none has it."""
+    bands: list[Trace] = []
     behind: list[Trace] = []
     front: list[Trace] = []
     ends: list[Sequence[str]] = []
@@ -101,7 +102,7 @@ def _figure(cohorts: Sequence[Cohort], drawn: Drawn) -> Figure | None:
             behind.append(line(cohort.whose, xs, ys) if alone else thin(one.member.name, cohort.whose, xs, ys))
         if len(counted) > 1:
             mean, around = _together(cohort, counted)
-            behind[:0] = around
+            bands += around
             front += mean
         last = [own for _, lines in counted if (own := _last(lines)) is not None]
         form = percent if drawn.tickformat else value
@@ -112,7 +113,7 @@ def _figure(cohorts: Sequence[Cohort], drawn: Drawn) -> Figure | None:
     table = Table(["recipe", "runs", f"{drawn.axis}, last logged (mean)"], ends)
     count = sum(int(row[1]) for row in ends)
     says = f"{drawn.axis.capitalize()} of {count} run{'s' if count > 1 else ''} over their training steps."
-    return Figure(drawn.title, [*behind, *front], axes, says, table)
+    return Figure(drawn.title, [*bands, *behind, *front], axes, says, table)
 
 
 def joined(seen: Seen, lines: dict[int, Line], most: int = MOST) -> tuple[list[float | None], list[float | None]]:

@@ -177,10 +177,11 @@ def log_notes(seen: Sequence[Seen]) -> Iterator[str]:
     missing = [one.member.name for one in seen if not one.events.there]
     if missing:
         yield f"without a metrics.jsonl, so without learning curves: {', '.join(missing)}"
-    for one in seen:
-        if one.events.damaged:
-            lines = counted(one.events.damaged, "damaged line")
-            yield f"{one.member.name}: {lines} of metrics.jsonl skipped"
+    damaged = [
+        f"{one.member.name}: {counted(one.events.damaged, 'damaged line')}" for one in seen if one.events.damaged
+    ]
+    if damaged:
+        yield f"skipped in the metrics.jsonl of {', '.join(damaged)}"
 
 
 def curve(table: Mapping[str, Any], column: str) -> dict[float, float]:

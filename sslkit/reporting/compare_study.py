@@ -63,7 +63,8 @@ def finding(results: Results, notes: Sequence[str]) -> Section:
         parts.append(Prose(f"Claimed in: {results.source}"))
     parts += [Prose(f"{row.name}: {_marked(one)}") for row, _, one in results.expected if one.verdict]
     if results.failures:
-        text = f"{counted(len(results.failures), 'result')} missing: a run failed. What follows is of the others."
+        missing = "1 result is" if len(results.failures) == 1 else f"{len(results.failures)} results are"
+        text = f"{missing} missing, since runs failed. What follows is of the others."
         parts.append(Prose(text, "warning"))
     parts += [Prose(note, "note") for note in (*results.notes, *_missing(results), *notes)]
     return Section("finding", "The finding", parts)

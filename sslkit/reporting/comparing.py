@@ -30,7 +30,7 @@ def sections_of_members(members: Sequence[Member]) -> list[Section]:
     """The same of runs that were read already."""
     sets = by_classes(members)
     groups = [group for own in sets for group in own]
-    broken = [f"{member.folder} is damaged: {member.problem}" for member in members if member.problem]
+    broken = [f"Damaged: {member.folder}: {member.problem}" for member in members if member.problem]
     if not groups:
         return [Section("compared", "What is compared", [Prose(f"{text}.", "warning") for text in broken])]
     cohorts = cohorts_of(groups)
@@ -65,7 +65,7 @@ def sections_of_study(folder: Path) -> list[Section]:
 
 def _notes(cohorts: Sequence[Cohort]) -> list[str]:
     seen = [one for cohort in cohorts for one in cohort.seen]
-    broken = [f"{one.member.name} is damaged: {one.member.problem}" for one in seen if one.member.problem]
+    broken = [f"Damaged: {one.member.name}: {one.member.problem}" for one in seen if one.member.problem]
     return [*broken, *log_notes([one for one in seen if not one.member.problem])]
 
 
