@@ -58,6 +58,9 @@ def _figure(run: RunFolder, keys: list[Key], numbers: dict[Key, dict[str, Any]],
         data += [_dot(run, key, numbers[key], split, split == splits[0]) for key in run.entries]
     shown = [share for key in keys for split in splits if is_number(share := numbers[key].get(f"{split}_accuracy"))]
     images = _images(run, splits[0])
+    if images:
+        dots = [numbers[key].get(f"{splits[0]}_accuracy") for key in run.entries]
+        shown += [end for share in dots if is_number(share) and 0 <= share <= 1 for end in wilson(share, images)]
     says = f"Each dot is a model at the end of its generation; full ones on {splits[0]} images"
     says += f", hollow ones on {splits[1]} images" if len(splits) > 1 else ""
     says += (

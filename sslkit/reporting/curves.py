@@ -130,6 +130,7 @@ def _accuracies(run: RunFolder) -> Figure | None:
                 x, y = thinned(_shifted(own.step, _offset(run.events, key)), shares, len(found))
                 style = {"dash": "dash" if key == BASELINE and split == SPLITS[0] else dash}
                 more: dict[str, Any] = {"line": style, "mode": "lines+markers", "marker": {"size": 5}}
+                more |= {"legendgroup": str(key), "showlegend": not any(one["legendgroup"] == str(key) for one in data)}
                 data.append(line(key, f"{run.title(key)}, {split}", x, y, hovertemplate="%{y:.2%}", **more))
     if not data:
         return None

@@ -34,20 +34,40 @@ style="min-height: {{ one.layout.get("height", 340) }}px"></div>
 </figure>
 {% endmacro %}
 
+{% macro picture(one) %}
+{% if one.png %}<img src="{{ data_uri(one.png) }}" alt="{{ one.alt }}" loading="lazy">{% endif %}\
+{% if one.caption %}<span>{{ one.caption }}</span>{% endif %}
+{% endmacro %}
+
 {% macro pictures(one) %}
+{% if one.wrapped %}
+<figure class="wrapped"><figcaption>{{ one.caption }}</figcaption><ul>
+{% for row in one.rows %}
+<li{% if one.keys %}{{ data(one.keys[loop.index0]) }}{% endif %}>{{ picture(row[0]) }}</li>
+{% endfor %}
+</ul></figure>
+{% else %}
 <div class="scroll" tabindex="0" role="group" aria-label="{{ one.caption or 'Pictures' }}"><table class="pictures">
 {% if one.caption %}<caption>{{ one.caption }}</caption>{% endif %}
 {% if one.head %}<thead><tr>{% for head in one.head %}<th scope="col">{{ head }}</th>{% endfor %}</tr></thead>{% endif %}
 <tbody>
 {% for row in one.rows %}
 <tr{% if one.keys %}{{ data(one.keys[loop.index0]) }}{% endif %}>
-{% for picture in row %}
-<td>{% if picture.png %}<img src="{{ data_uri(picture.png) }}" alt="{{ picture.alt }}" loading="lazy">{% endif %}\
-{% if picture.caption %}<span>{{ picture.caption }}</span>{% endif %}</td>
+{% for cell in row %}
+<td>{{ picture(cell) }}</td>
 {% endfor %}
 </tr>
 {% endfor %}
 </tbody></table></div>
+{% endif %}
+{% endmacro %}
+
+{% macro tree(branches) %}
+<ul>
+{% for one in branches %}
+<li><span><b>{{ one.label }}</b> {{ one.text }}</span>{% if one.below %}{{ tree(one.below) }}{% endif %}</li>
+{% endfor %}
+</ul>
 {% endmacro %}
 
 {% macro choice(one) %}
@@ -89,6 +109,8 @@ style="min-height: {{ one.layout.get("height", 340) }}px"></div>
 {{ figure(one) }}
 {% elif kind == "Pictures" %}
 {{ pictures(one) }}
+{% elif kind == "Tree" %}
+<div class="tree"><p><b>{{ one.title }}</b></p>{{ tree(one.branches) }}</div>
 {% elif kind == "Folded" %}
 <details class="folded"><summary>{{ one.title }}</summary>{{ parts(one.parts) }}</details>
 {% elif kind == "Choice" %}

@@ -92,6 +92,7 @@ class Picture:
     """One small image."""
 
     png: bytes
+    "PNG or JPEG; empty: there is none."
     alt: str
     caption: str = ""
 
@@ -105,6 +106,25 @@ class Pictures:
     caption: str = ""
     keys: Sequence[Keys] = ()
     "What each row is about."
+    wrapped: bool = False
+    "Rows are of one image each, and as many stand side by side as there is room."
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A line of a tree, with those below it."""
+
+    label: str
+    text: str = ""
+    below: Sequence[Branch] = ()
+
+
+@dataclass(frozen=True)
+class Tree:
+    """What is made of what."""
+
+    title: str
+    branches: Sequence[Branch]
 
 
 @dataclass(frozen=True)
@@ -124,7 +144,7 @@ class Choice:
     chosen: int = 0
 
 
-Part = Prose | Code | Numbers | Facts | Table | Figure | Pictures | Folded | Choice
+Part = Prose | Code | Numbers | Facts | Table | Figure | Pictures | Tree | Folded | Choice
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,8 @@ class Evaluations:
 
     step: list[int] = field(default_factory=list)
     metrics: dict[str, Values] = field(default_factory=dict)
+    time: Values = field(default_factory=list)
+    "Seconds since 1970."
 
 
 @dataclass
@@ -128,7 +130,8 @@ def _read(line: bytes, events: Events) -> None:
         _step(events.steps.setdefault(generation, Steps()), step, found)
     elif kind == "evaluation":
         metrics = found.get("metrics")
-        _evaluated(events, generation, step, metrics if isinstance(metrics, dict) else {})
+        metrics = metrics if isinstance(metrics, dict) else {}
+        _evaluated(events, generation, step, metrics, found.get("time"))
     elif kind in ("start", "baseline"):
         setattr(events, kind, found)
     elif kind in ("labels", "generation", "failure"):
@@ -150,10 +153,11 @@ def _step(steps: Steps, step: int, line: dict[str, Any]) -> None:
     steps.time.append(_number(line.get("time")))
 
 
-def _evaluated(events: Events, generation: int, step: int, metrics: dict[str, Any]) -> None:
+def _evaluated(events: Events, generation: int, step: int, metrics: dict[str, Any], time: Any = None) -> None:
     own = events.evaluations.setdefault(generation, Evaluations())
     if own.step and step <= own.step[-1]:
-        _cut(own.step, [*own.metrics.values()], step)
+        _cut(own.step, [own.time, *own.metrics.values()], step)
+    own.time.append(_number(time))
     _append(own.metrics, {name: value for name, value in metrics.items() if is_number(value)}, len(own.step))
     own.step.append(step)
 

@@ -50,7 +50,7 @@ function wanted(keys) {
 
 function filterRows() {
   let hidden = 0;
-  for (const row of all("tr[data-generation], tr[data-class], tr[data-run]")) {
+  for (const row of all(":is(tr, li):is([data-generation], [data-class], [data-run])")) {
     row.hidden = !wanted(row.dataset);
     hidden += row.hidden;
   }

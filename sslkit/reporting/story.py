@@ -13,13 +13,20 @@ from .accuracy import accuracy
 from .curves import curves, short_curves
 from .folder import RunFolder
 from .headline import headline
+from .images import data, remarks
 from .parts import Choice, Filter, Part, Report, Section
+from .quality import quality
+from .robust import robustness
+from .setup import setup
+from .shown import pictures
+from .spent import time
+from .taught import taught
 
 MOST_RUNS = 60
 "Runs that are told one by one."
 
 
-STORY = (headline, accuracy, curves)
+STORY = (headline, setup, data, accuracy, curves, taught, quality, robustness, pictures, time, remarks)
 "What is told of a run, in this order."
 
 
@@ -32,14 +39,16 @@ def story_of_run(run: RunFolder) -> Report:
 
 def story_of_runs(paths: Sequence[Path], members: Sequence[Member]) -> Report:
     """A page of several runs."""
-    from .comparing import sections_of_runs
+    from . import comparing
 
-    compared = sections_of_runs(list(paths))
+    compared = comparing.sections_of_members(members)
     runs = [RunFolder(member) for member in members[:MOST_RUNS]]
     each = Choice("Run", [(run.name, _short(run)) for run in runs])
     facts = [counted(len(members), "run"), ", ".join(printable(str(path)) for path in paths[:4]), _made()]
     name = printable(paths[0].absolute().name) if len(paths) == 1 else counted(len(members), "run")
-    return Report(f"Report of {name}", facts, [*compared, Section("runs", "Each run", [each])], ())
+    return Report(
+        f"Report of {name}", facts, [*compared, Section("runs", "Each run", [each])], comparing.filters_of(compared)
+    )
 
 
 def _short(run: RunFolder) -> list[Part]:

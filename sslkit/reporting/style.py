@@ -73,6 +73,20 @@ dl.facts dd { margin: 0; text-align: right; overflow-wrap: anywhere; min-width: 
 .pictures td { text-align: center; font-size: .78rem; color: var(--faint); max-width: 9rem; }
 .pictures img { display: block; margin: 0 auto .2rem; width: 5.5rem; height: 5.5rem; object-fit: contain; image-rendering: pixelated;
   background: var(--empty); border-radius: .3rem; }
+.wrapped { margin: 0; }
+.wrapped ul { list-style: none; display: grid; grid-template-columns: repeat(auto-fill, minmax(7.2rem, 1fr)); gap: .6rem; margin: .5rem 0 0; padding: 0; }
+.wrapped li { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .5rem; text-align: center;
+  font-size: .8rem; line-height: 1.35; color: var(--faint); overflow-wrap: anywhere; }
+.wrapped img { display: block; margin: 0 auto .3rem; width: 100%; max-width: 6rem; aspect-ratio: 1; object-fit: contain; image-rendering: pixelated;
+  background: var(--empty); border-radius: .3rem; }
+.tree { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: .8rem 1rem; font-size: .92rem; }
+.tree ul { list-style: none; margin: 0; padding: 0; }
+.tree li { position: relative; padding: .12rem 0 .12rem 1.4rem; overflow-wrap: anywhere; }
+.tree li::before { content: ""; position: absolute; left: .3rem; top: 0; bottom: 0; border-left: 1px solid var(--line); }
+.tree li:last-child::before { bottom: auto; height: .95rem; }
+.tree li::after { content: ""; position: absolute; left: .3rem; top: .95rem; width: .7rem; border-top: 1px solid var(--line); }
+.tree li b { font-weight: 600; margin-right: .4rem; }
+.tree li li b { color: var(--faint); font-weight: 500; }
 @media (max-width: 62rem) {
   .body { display: block; padding-top: .5rem; }
   nav { position: static; max-height: none; margin-bottom: 1.5rem; }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
 from itertools import count
@@ -71,14 +70,10 @@ def numeric_column(table: Table, column: int) -> bool:
 
 def data_uri(png: bytes) -> str:
     """A picture as text that stands in a page."""
-    return f"data:image/png;base64,{b64encode(png).decode()}"
+    kind = "png" if png.startswith(b"\x89PNG") else "jpeg"
+    return f"data:image/{kind};base64,{b64encode(png).decode()}"
 
 
 def swatch(value: str, key: str) -> str:
     """The colour beside a filter's option, where figures have one for it."""
     return {"generation": value if value == "baseline" else f"generation-{value}"}.get(key, "")
-
-
-def texts_of(rows: Sequence[Sequence[Any]]) -> list[list[str]]:
-    """Cells as texts."""
-    return [[str(cell) for cell in row] for row in rows]

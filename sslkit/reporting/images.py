@@ -1,0 +1,136 @@
+"""How many images there were, of which classes; what was left out; what the run warned of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from ..images.words import counted, printable
+from ..tables import ABSENT, count, is_number
+from .columns import mapped
+from .figures import classes_axis, layout
+from .folder import RunFolder, left_out
+from .parts import Figure, Folded, Number, Numbers, Part, Prose, Section, Table
+
+SHOWN = 200
+"Files that are listed."
+SPLITS = ("labeled", "unlabeled", "validation", "test")
+
+
+def data(run: RunFolder) -> Section:
+    """Splits, and classes."""
+    sizes = {name: size for name in SPLITS if is_number(size := run.sizes.get(name))}
+    parts: list[Part] = []
+    if sizes:
+        parts.append(
+            Numbers([Number(f"{name} images", count(size), _share(name, sizes)) for name, size in sizes.items()])
+        )
+    else:
+        parts.append(Prose("Nothing says how many images there were.", "note"))
+    notes = run.events.start.get("notes")
+    parts += (
+        [Prose(f"{str(note)[:1].upper()}{printable(str(note))[1:]}.") for note in notes]
+        if isinstance(notes, list)
+        else []
+    )
+    figure = _classes(run)
+    return Section("data", "Data", [*parts, *([figure] if figure else [])])
+
+
+def _share(name: str, sizes: dict[str, Any]) -> str:
+    if name == "labeled" and sizes.get("unlabeled"):
+        return f"1 for {sizes['unlabeled'] / max(1, sizes['labeled']):,.0f} unlabeled ones"
+    return ""
+
+
+def _classes(run: RunFolder) -> Figure | None:
+    """Labels by class, and the true classes of the pool where they were known."""
+    facts = next((card["facts"] for card in run.cards.values() if isinstance(card.get("facts"), dict)), {})
+    counts = facts.get("class_counts")
+    if not isinstance(counts, list) or len(counts) != len(run.classes) or not run.classes:
+        return None
+    pool = _truth(run, len(counts))
+    shown = [("labels", counts, "0"), *([("unlabeled images that are truly of it", pool, "5")] if pool else [])]
+    numbers = list(range(len(counts)))
+    traces = [
+        {"type": "bar", "name": name, "x": numbers, "y": own, "customdata": run.classes, "hovertemplate": "%{customdata}: %{y:,}",
+         "meta": {"color": color, "classes": numbers}, "yaxis": "y" if place == 0 else "y2", "offsetgroup": place}
+        for place, (name, own, color) in enumerate(shown)
+    ]  # fmt: skip
+    rows = [[name, count(counts[k]), count(pool[k]) if pool else ABSENT] for k, name in enumerate(run.classes)]
+    table = Table(["class", "labels", "unlabeled, truly of it"], rows, "", [{"class": str(k)} for k in numbers])
+    axes = layout("", "labels", classes_axis(run.classes), {"rangemode": "tozero"}, barmode="group", height=300)
+    if pool:
+        axes["yaxis2"] = {
+            "title": "unlabeled images",
+            "overlaying": "y",
+            "side": "right",
+            "rangemode": "tozero",
+            "showgrid": False,
+        }
+    says = (
+        "Training never sees the classes of unlabeled images; they are known here, so that pseudo-labels can be judged."
+        if pool
+        else ""
+    )
+    return Figure(
+        f"{counted(len(run.classes), 'class')[:-1]}es by their images" if len(run.classes) > 1 else "Images by class",
+        traces,
+        axes,
+        says,
+        table,
+    )
+
+
+def _truth(run: RunFolder, classes: int) -> list[int]:
+    try:
+        truth = np.asarray(mapped(run.path / "samples" / "samples.safetensors")["truth"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return []
+    known = truth[(truth >= 0) & (truth < classes)]
+    found: list[int] = np.bincount(known, minlength=classes).tolist()
+    return found if len(known) else []
+
+
+def remarks(run: RunFolder) -> Section:
+    """What was left out, and warnings."""
+    parts: list[Part] = []
+    for events, whose in ((run.events, "metrics.jsonl"), (run.baseline_events, "baseline/metrics.jsonl")):
+        if events.damaged:
+            parts.append(
+                Prose(
+                    f"{counted(events.damaged, 'damaged line')} of {whose} {'was' if events.damaged == 1 else 'were'} skipped.",
+                    "warning",
+                )
+            )
+    warnings = run.events.start.get("warnings")
+    parts += [Prose(printable(str(one)), "warning") for one in warnings] if isinstance(warnings, list) else []
+    parts += [Prose(f"It failed: {printable(str(one.get('message')))}", "warning") for one in run.events.failures]
+    parts += [Prose(note, "note") for note in _notes(run)]
+    if files := left_out(run.path):
+        parts += _files(files)
+    return Section(
+        "remarks", "Left out, and warnings", parts or [Prose("Nothing was left out, and nothing was warned of.")]
+    )
+
+
+def _notes(run: RunFolder) -> list[str]:
+    """What metrics say in sentences: why something was not measured."""
+    said = (
+        own for key in run.entries for name, own in run.metrics(key).items() if isinstance(own, str) and len(own) > 24
+    )
+    return list(dict.fromkeys(map(printable, said)))
+
+
+def _files(files: list[dict[str, Any]]) -> list[Part]:
+    reasons = Counter(str(one.get("reason", "")) for one in files)
+    summary = Table(
+        ["why", "images"],
+        [[printable(why), count(number)] for why, number in reasons.most_common(50)],
+        f"{counted(len(files), 'image')} left out.",
+    )
+    rows = [[printable(str(one.get(key, ""))) for key in ("id", "split", "reason")] for one in files[:SHOWN]]
+    more = f"The first {SHOWN} of {len(files):,}; all of them are in left_out.json." if len(files) > SHOWN else ""
+    return [summary, Folded("Which", [Table(["image", "split", "why"], rows, more)])]
