@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from ..artifacts import write_atomic
-from ..environment import choose_device
 from ..errors import Interrupted, RunError
-from ..network import require_timm
 from ..recipe.message import counted, did_you_mean, listed, sentence
 from ..tables import is_number
-from .children import Child, Failure, missing, plan, run_all
+from .children import Child, Failure, missing, plan
 from .cores import share
 from .file import Study, load_study
-from .live import Lines
+from .live import listener
 from .markdown import read_results, titled, write_section
 from .outcome import Outcome, as_json, gather, metrics_of
 from .plot import picture
+from .running import Check, Way, alone, measure_all, run_all
 from .seeds import format_seeds
 from .terminal import show, wide_console
 
@@ -50,15 +49,17 @@ def conduct(
     title = titled(study.name, said)
     if results is not None:
         read_results(results, title)
-    _check_places(study, folder, device)
+    _check_folder(study, folder)
     children = plan(study, folder)
+    way = _way(study, children, device, jobs)
     again = command(source, seeds=said, out=out, device=device, jobs=jobs, results=results)
-    failures = _run(study, children, device, jobs, again)
     told = command(shown_path(source), seeds=said, device=device, results=results and shown_path(results))
-    outcome = gather(study, children, failures, told)
-    write_atomic(folder / RESULTS, as_json(outcome, children, folder))
-    if drawn := picture(outcome):
-        write_atomic(folder / PLOT, drawn)
+    with alone(folder):
+        failures = _run(study, children, way, again)
+        outcome = gather(study, children, failures, told)
+        _write(folder / RESULTS, as_json(outcome, children, folder))
+        if drawn := picture(outcome):
+            _write(folder / PLOT, drawn)
     show(outcome, wide_console(), str(folder))
     if results is not None:
         write_section(results, outcome, title)
@@ -81,10 +82,29 @@ def shown_path(path: str | Path) -> str:
     return Path(path).relative_to(here).as_posix() if Path(path).is_relative_to(here) else Path(path).name
 
 
-def _check_places(study: Study, folder: Path, device: str | None) -> None:
-    """Refuse now what would fail after hours."""
+def _write(path: Path, text: str) -> None:
+    """Write a file of results, unless it says so already."""
+    with suppress(OSError, ValueError):
+        if path.read_text() == text:
+            return
+    from ..artifacts import write_atomic  # with torch, which a finished study does without
+
+    write_atomic(path, text)
+
+
+def _way(study: Study, children: list[Child], device: str | None, jobs: int | None) -> Way:
+    """How runs are made here. Raises now for what would fail after hours."""
+    if not missing(children) and study.metrics is None:
+        return Way(*share(len(children), jobs, gpu=False), device)
+    from ..environment import choose_device
+    from ..network import require_timm
+
     require_timm()
-    choose_device(device)
+    return Way(*share(len(children), jobs, gpu=choose_device(device).type != "cpu"), device)
+
+
+def _check_folder(study: Study, folder: Path) -> None:
+    """Refuse a folder that is another study's, or none."""
     path = folder / RESULTS
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -96,14 +116,14 @@ def _check_places(study: Study, folder: Path, device: str | None) -> None:
                        "choose another --out")  # fmt: skip
 
 
-def _run(study: Study, children: list[Child], device: str | None, jobs: int | None, again: str) -> list[Failure]:
-    """Run what is missing; when stopped, say how to go on."""
+def _run(study: Study, children: list[Child], way: Way, again: str) -> list[Failure]:
+    """Run and measure what is missing; when stopped, say how to go on."""
     console = wide_console()
-    at_once, threads = share(len(children), jobs, choose_device(device).type != "cpu")
-    _announce(study, children, console, at_once, threads)
-    lines = Lines(console, children)
+    _announce(study, children, console, way)
     try:
-        return run_all(children, device, at_once, threads, lines, _reference_check(study))
+        with listener(console, study, children) as told:
+            failures = run_all(children, way, told, _reference_check(study))
+            return failures + measure_all(study, children, way, told)
     except (Interrupted, KeyboardInterrupt):
         console.print()
         done = len(children) - len(missing(children))
@@ -112,11 +132,11 @@ def _run(study: Study, children: list[Child], device: str | None, jobs: int | No
         ) from None
 
 
-def _announce(study: Study, children: list[Child], console: Console, jobs: int, threads: int) -> None:
+def _announce(study: Study, children: list[Child], console: Console, way: Way) -> None:
     left = len(missing(children))
     variants = ", ".join(dict.fromkeys(name for child in children for name, _ in child.uses))
     console.print(Text(f"{study.name}: {variants}", "bold"), soft_wrap=True)
-    how = f"; {jobs} at a time, {counted(threads, 'thread')} each" if left else ""
+    how = f"; {way.jobs} at a time, {counted(way.threads, 'thread')} each" if left else ""
     console.print(
         Text(f"seeds {format_seeds(study.seeds)}; {len(children)} runs, {len(children) - left} finished{how}"),
         soft_wrap=True,
@@ -125,7 +145,7 @@ def _announce(study: Study, children: list[Child], console: Console, jobs: int, 
         console.print(Text(f"warning: {warning}", "yellow"), soft_wrap=True)
 
 
-def _reference_check(study: Study) -> Callable[[Child, dict[str, Any]], None]:
+def _reference_check(study: Study) -> Check:
     """References are names of metrics, which only a finished run of the base shows: looked at after the first."""
 
     def check(child: Child, summary: dict[str, Any]) -> None:

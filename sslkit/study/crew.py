@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -95,7 +95,7 @@ class Member:
         return self.last or Event(self.work, "failed", f"its process {_ending(self.process.exitcode)}")
 
 
-def side_by_side(works: Iterable[Work], jobs: int) -> Iterator[Event]:
+def side_by_side(works: Iterable[Work], jobs: int) -> Generator[Event, None, None]:
     """Do the work, `jobs` pieces at a time, in its order; what fails stops none of the others.
 
     Raises `Interrupted` when asked to stop, or where one of the processes was: all have saved themselves by then. To be

@@ -77,7 +77,7 @@ def _last(summary: Mapping[str, Any]) -> dict[str, Any]:
 def gather(study: Study, children: Iterable[Child], failures: Iterable[Failure], command: str) -> Outcome:
     """The results of everything that is finished."""
     children, failures = list(children), tuple(failures)
-    lost = {id(failure.child) for failure in failures}
+    lost = {id(failure.child) for failure in failures if failure.generation is None}
     finished = [child for child in children if id(child) not in lost and child.summary()]
     versions, devices = _environments(finished)
     rows = rows_of(study, {use: child for child in finished for use in child.uses})

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 from .. import runs
-from ..folder import RECIPE, SUMMARY
+from ..errors import Held
+from ..folder import RECIPE, SUMMARY, Run
+from ..measuring.keeping import measured
 from ..recipe.compose import rebuilt
 from ..recipe.model import Recipe
 
 STUB = (RECIPE, "environment.json")
 "What a run folder holds before there is a summary, and so before any training."
+PATIENCE, LOOK = 30.0, 0.5
+"Seconds that a run is waited for which another process holds: one whose study was killed saves itself, and ends."
 Written = tuple[dict[str, Any], str, Path | None]
 "A recipe's table, name and path: its plugins are made where it is run."
 
@@ -24,10 +29,25 @@ def written(recipe: Recipe) -> Written:
 
 def train(recipe: Written, folder: Path, device: str | None) -> dict[str, Any]:
     """Run a child, or go on with it: its summary."""
-    clear_stub(folder)
-    if (folder / SUMMARY).exists():
-        return runs.run(resume=folder, device=device).summary
-    return runs.run(rebuilt(*recipe), out=folder, device=device).summary
+    began = time.monotonic()
+    while True:
+        try:
+            clear_stub(folder)
+            if (folder / SUMMARY).exists():
+                return runs.run(resume=folder, device=device).summary
+            return runs.run(rebuilt(*recipe), out=folder, device=device).summary
+        except Held:
+            if time.monotonic() - began > PATIENCE:
+                raise
+            time.sleep(LOOK)
+
+
+def measure(
+    folder: Path, generation: int, metrics: str | Path, baseline: Path | None, device: str | None
+) -> dict[str, Any]:
+    """What a set of metrics says of a child's generation, which is kept in its folder."""
+    beside = None if baseline is None else Run(baseline)
+    return measured(Run(folder), generation, metrics, baseline=beside, device=device).metrics
 
 
 def clear_stub(folder: Path) -> None:
