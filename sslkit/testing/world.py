@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..dataset import Data, Image, Images, Labeled, Rows
+from ..images.fitting import fitted
 from ..network import Network
 from ..types import Batch, Event, Facts, LossTerm, Outputs, Progress, Step, Targets, View, ViewSpec  # fmt: skip
 
@@ -74,9 +75,10 @@ class TinyForward:
 
 
 class TinyClassifier:
-    """A trained model as metrics see it, of images that are of its size."""
+    """A trained model as metrics see it."""
 
     device = torch.device("cpu")
+    view = ViewSpec("clean", "evaluation", SIZE, 3)
     rows = 8
     "Images in a piece of a split."
 
@@ -92,7 +94,7 @@ class TinyClassifier:
         wanted = np.arange(len(images)) if positions is None else positions
         for at in range(0, len(wanted), self.rows):
             position = wanted[at : at + self.rows]
-            yield torch.from_numpy(position), torch.from_numpy(np.stack(images.read(position)))
+            yield torch.from_numpy(position), torch.from_numpy(fitted(images.read(position), self.view))
 
     @torch.no_grad()
     def answer(self, images: Tensor) -> Tensor:
