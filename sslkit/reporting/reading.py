@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ MOST = 800
 "Points of a line in a figure; more are not told apart on any screen."
 DIGITS = 5
 "Significant digits of a drawn number: a page of many runs stays small."
+LOGS = 64
+"Logs that are kept once they were read."
 Values = list[float | None]
 
 
@@ -86,10 +89,23 @@ class Events:
 
 
 def read_events(path: Path) -> Events:
-    """A run's log; `path` is the file or the run's folder. A log that is not there or cannot be read is empty."""
+    """A run's log; `path` is the file or the run's folder. A log that is not there or cannot be read is empty.
+
+    What was read is kept for whoever asks again: it is not to be changed.
+    """
+    file = path / FILE if path.is_dir() else path
+    try:
+        found = file.stat()
+    except OSError:
+        return Events()
+    return _events(file, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(maxsize=LOGS)
+def _events(path: Path, changed: int, size: int) -> Events:
     events = Events()
     try:
-        with (path / FILE if path.is_dir() else path).open("rb") as file:
+        with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
             events.there = True
             for line in file:
                 _read(line, events)
@@ -117,7 +133,7 @@ def kept_metrics(run: Path) -> dict[int, dict[str, Any]]:
     return found
 
 
-def _read(line: bytes, events: Events) -> None:
+def _read(line: str, events: Events) -> None:
     try:
         found = json.loads(line)
         kind, generation, step = found["kind"], found["generation"], found["step"]
@@ -127,7 +143,9 @@ def _read(line: bytes, events: Events) -> None:
     if type(generation) is not int or type(step) is not int or generation < 0:
         events.damaged += 1
     elif kind == "step":
-        _step(events.steps.setdefault(generation, Steps()), step, found)
+        if generation not in events.steps:
+            events.steps[generation] = Steps()
+        _step(events.steps[generation], step, found)
     elif kind == "evaluation":
         metrics = found.get("metrics")
         metrics = metrics if isinstance(metrics, dict) else {}
