@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .tables import count, duration, generation_name, is_brief, is_number, metric_words, percent, taught, value
+from .tables import SHOWN, count, duration, generation_name, is_brief, is_number, metric_words, percent, taught, value
 
 if TYPE_CHECKING:
     from .types import Event
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 BESIDE = ("rehearsal", "end", "failure", "baseline", "warning")
 "Events that are told from outside the loop, and do not say where it is."
+ROOM = 2
+"Numbers that a line has room for, beside those of `SHOWN`."
 
 
 @dataclass(frozen=True)
@@ -160,9 +162,16 @@ class Story:
         ]
 
     def scores(self, metrics: dict[str, Any]) -> list[str]:
-        """Metrics in words, accuracies as percentages; tables, lists and sentences have no room in a line."""
-        brief = ((name, number) for name, number in metrics.items() if is_brief(number))
-        return [f"{name.replace('_', ' ')} {metric_words(name, number)}" for name, number in brief]
+        """Metrics in words, accuracies as percentages; tables, lists and sentences have no room in a line.
+
+        Of numbers beside those that results have a column for, the first `ROOM` in the order of the recipe's metrics: all
+        are in the closing of a run, and in its folder.
+        """
+        brief = {name: number for name, number in metrics.items() if is_brief(number)}
+        others = [name for name in brief if name not in SHOWN]
+        shown = [name for name in brief if name not in others[ROOM:]]
+        more = [f"and {len(others) - ROOM} more"] if len(others) > ROOM else []
+        return [*(f"{name.replace('_', ' ')} {metric_words(name, brief[name])}" for name in shown), *more]
 
     def summary(self) -> dict[str, Any]:
         """The results so far, in the form of `summary.json`."""

@@ -19,6 +19,8 @@ from rich.text import Text
 ABSENT = "–"
 SHOWN = ("test_accuracy", "validation_accuracy", "pseudo_label_accuracy", "kept_share")
 "Metrics that have a column of their own."
+SHARES = ("_accuracy", "_share", "_coverage", "_precision", "_confidence")
+"How metrics are called that are read as percentages."
 RIVAL = re.compile(r"(?P<who>.+)_(?P<split>test|validation)_accuracy")
 "Another classifier's accuracy on the same images, as a metric reports it: a row of its own."
 BRIEF = 24
@@ -102,8 +104,8 @@ def is_brief(measured: Any) -> bool:
 
 
 def metric_words(name: str, measured: Any) -> str:
-    """`0.9528` of an accuracy or a share -> "95.28%"; any other metric's value in four digits."""
-    return percent(measured) if name.endswith(("_accuracy", "_share")) else value(measured)
+    """`0.9528` of an accuracy or another share -> "95.28%"; any other metric's value in four digits."""
+    return percent(measured) if name.endswith(SHARES) else value(measured)
 
 
 def notes_of(metrics: dict[str, Any]) -> list[str]:
@@ -226,7 +228,7 @@ def results(summary: dict[str, Any], folder: str | Path | None = None) -> Render
     """What a finished run prints: its table, what follows from it, where everything is."""
     generations = [entry for entry in summary.get("generations") or [] if isinstance(entry, dict)]
     metrics = _metrics(generations)
-    others = [f"{n} {value(v)}" for n, v in metrics.items() if is_brief(v) and not RIVAL.fullmatch(n)]
+    others = [f"{n} {metric_words(n, v)}" for n, v in metrics.items() if is_brief(v) and not RIVAL.fullmatch(n)]
     waited = waited_share(generations)
     facts = [
         f"seed {summary['seed']}" if "seed" in summary else "",

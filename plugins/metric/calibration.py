@@ -60,19 +60,13 @@ class Calibration:
     @hookimpl
     def measure(self, model: Classifier, data: Data, progress: Progress) -> dict[str, Any]:
         """The scores of what is there to measure; at the end their curves."""
-        splits = [(split, probs, truth, *_judged(probs, truth)) for split, probs, truth in held_out(model, data)]
         made: dict[str, Any] = {}
-        for split, _, _, sure, right in splits:
+        for split, probs, truth in held_out(model, data):
+            sure, right = probs.amax(1), probs.argmax(1) == truth
             made[f"{split}_ece"] = expected_calibration_error(sure, right, self.bins)
-        for split, probs, truth, _, _ in splits:
             made[f"{split}_brier"] = brier_score(probs, truth)
-        for split, probs, truth, _, _ in splits if self.nll else []:
-            made[f"{split}_nll"] = negative_log_likelihood(probs, truth)
-        for split, _, _, sure, right in splits if progress.step >= progress.steps else []:
-            made[f"{split}_reliability"] = reliability(sure, right, self.bins)
+            if self.nll:
+                made[f"{split}_nll"] = negative_log_likelihood(probs, truth)
+            if progress.step >= progress.steps:
+                made[f"{split}_reliability"] = reliability(sure, right, self.bins)
         return made
-
-
-def _judged(probs: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    """How sure the model is of its answer, and whether it is right. (N, K), (N,) -> (N,), (N,) bool."""
-    return probs.amax(1), probs.argmax(1) == truth

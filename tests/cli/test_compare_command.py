@@ -79,10 +79,10 @@ def test_only_keys_that_differ_are_told_a_column_for_each_recipe(make):
 
 def test_a_plugin_that_one_recipe_lacks_is_one_row(make):
     make("a")
-    make("b", overrides={"noise": [], "metric.calibration.use": "calibration", "metric.calibration.bins": 9})
+    make("b", overrides={"noise": [], "metric.per_class.use": "per_class", "metric.per_class.mistakes": 9})
     text = invoke("runs/a", "runs/b")
     assert ["noise.stochastic_depth", "survival", "=", "0.5", "–"] in rows(text)
-    assert "bins = 9" in text and "noise.dropout.rate" not in text and "(order)" not in text
+    assert "mistakes = 9" in text and "noise.dropout.rate" not in text and "(order)" not in text
     assert report("runs/a", "runs/b")["differs"]["noise.stochastic_depth.survival"] == {"A": [0.5], "B": []}
 
 

@@ -151,7 +151,15 @@ LARGE = {
 
 def test_tables_lists_and_sentences_stay_out_of_lines_of_numbers():
     small = {"test_nll": 0.25, "kind": "logistic", "test_top_2_accuracy": 0.875}
-    assert Story().scores({**small, **LARGE}) == ["test nll 0.25", "kind logistic", "test top 2 accuracy 87.50%"]
+    assert Story().scores({**LARGE, **small}) == ["test nll 0.25", "kind logistic", "and 1 more"]
+
+
+def test_a_line_of_numbers_is_no_longer_than_it_was_by_metrics_that_say_many():
+    """Accuracies and shares are always there, of others the first two, each where it comes."""
+    others = {f"test_{n}": 0.5 for n in range(5)}
+    said = Story().scores({"test_0": 0.5, "test_accuracy": 0.75, **others, "kept_share": 1.0})
+    assert said == ["test 0 0.5", "test accuracy 75.00%", "test 1 0.5", "kept share 100.00%", "and 3 more"]
+    assert Story().scores({"test_0": 0.5, "test_1": 0.5}) == ["test 0 0.5", "test 1 0.5"]
 
 
 def test_results_show_numbers_and_sentences_but_no_tables():

@@ -253,7 +253,10 @@ def test_a_file_of_metrics_and_settings_by_path(done, tmp_path, sslkit_cli):
     )
     args = ("--metrics", path, "--metric", "calibration", "--set", "metric.top_accuracy.k=1", "--json")
     made = pure(sslkit_cli("evaluate", done.folder, *args).stdout)["evaluations"][0]["metrics"]
-    assert made.keys() == {f"{split}_{name}" for split in ("test", "validation") for name in ("top_1_accuracy", "ece")}
+    assert made.keys() == {f"{split}_{name}" for split in ("test", "validation") for name in NAMES}
+
+
+NAMES = ("top_1_accuracy", "ece", "brier", "reliability")
 
 
 def test_settings_of_the_runs_own_data(done, sslkit_cli):
@@ -384,7 +387,8 @@ def test_what_people_see_fits_their_terminal(done, sslkit_cli, monkeypatch, widt
     assert max(map(len, lines)) <= width and "…" not in one + both
     for words in ("generation 1 (student 1)", "average weights", "12 test and 12 validation images", "test per class",
                   "mistaken for", "test confusion", "is / taken for", "top-5 accuracy is left out: with 3 classes",
-                  "more with --json: validation_per_class, validation_confusion"):  # fmt: skip
+                  "more with --json: validation_reliability, validation_per_class, validation_confusion", "test reliability",
+                  "pseudo label per class", "pseudo label confidence"):  # fmt: skip
         assert words in " ".join(one.split()) or words in one
     assert "0 (teacher)" in both and "1 (student 1)" in both and "test accuracy" in " ".join(both.split())
 
