@@ -11,6 +11,7 @@ from .evaluation import evaluate, generation_entry
 from .forward import Forward, LabelForward
 from .journal import Journal
 from .labels import pool_labels
+from .picturing import pictured
 from .session import Session
 from .state import State, facts_of, fresh_state
 from .streams import assemble, make_streams
@@ -63,7 +64,8 @@ def steps(state: State, session: Session, journal: Journal) -> None:
         journal.loaded()
         state.set_rate()
         step = assemble(state, arrays)
-        journal.stepped(step, train_step(state, step))
+        with pictured(state, session, streams, step):
+            journal.stepped(step, train_step(state, step))
         state.step += 1
         final = state.step == settings.steps
         if final or state.step % settings.log_every == 0:

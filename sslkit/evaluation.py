@@ -10,6 +10,7 @@ import torch
 from .classifier import NetworkClassifier
 from .errors import RunError
 from .journal import Journal
+from .keeping.pauses import Stopwatch
 from .recipe.message import did_you_mean, listed, sentence, shown
 from .recipe.model import CLEAN, Settings
 from .session import Session
@@ -28,7 +29,9 @@ def make_classifier(state: State, session: Session) -> NetworkClassifier:
 def evaluate(state: State, session: Session) -> dict[str, Any]:
     """Measure the model, remember it if it is the best on validation images."""
     model = make_classifier(state, session)
+    watch = Stopwatch()
     metrics = state.hooks.measure(model, session.data, state.stored, session.baseline, state.progress)
+    state.evaluating += watch.passed("metrics")  # none, where it was stopped meanwhile
     if state.selected is None:
         check_select(state, session, model, metrics)
     score = metrics.get(state.cfg.settings.select)

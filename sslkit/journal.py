@@ -124,5 +124,9 @@ class Journal:
         }
 
     def totals(self) -> dict[str, Any]:
-        """Time-like figures of the whole generation."""
-        return {"seconds": self._seconds(), "waited": self.waited, "worked": self.worked, **self._timing()}
+        """Time-like figures of the whole generation; of one that was resumed, since then.
+
+        `seconds`, of which so many `waited` for data, `worked` on steps and, with its end's included, `evaluated`.
+        """
+        parts = {"waited": self.waited, "worked": self.worked, "evaluated": self.state.evaluating}
+        return {"seconds": self._seconds(), **parts, **self._timing()}

@@ -15,6 +15,7 @@ from .classifier import chunks
 from .dataset import OUTSIDE, Data, Images
 from .errors import RunError
 from .forward import LabelForward
+from .keeping.pauses import Stopwatch
 from .keeping.room import patiently
 from .pool import most_probable
 from .state import State
@@ -34,6 +35,7 @@ def pool_labels(state: State, session: Session, resumed: bool) -> None:
     folder = session.run.folder / "labels" / f"generation-{state.cfg.index}"
     source = provenance(state, session)
     known = load_labels(folder) if folder.exists() else None
+    watch, timing = Stopwatch(), dict[str, Any]()
     if resumed and known is None:  # the plugins are further on: what they would label now is something else
         raise RunError(f"the pseudo-labels in {folder} are gone. {AGAIN.format(name=folder.name)}")
     if known and (resumed or known[1]["teacher"] == source["teacher"]):
@@ -41,14 +43,15 @@ def pool_labels(state: State, session: Session, resumed: bool) -> None:
         if not resumed:
             state.hooks.load_state(plugins)
     else:
-        state.stored = label_pool(state, session)
+        state.stored = label_pool(state, session, watch)
+        timing = {"timing": {"seconds": watch.seconds()}}
         # Trackers tell of one run, when and how far: that is no part of what its labels are.
         trackers = {entry.name for entry in state.hooks.entries if entry.section == "tracker"}
         stored, left = state.stored, {n: own for n, own in state.hooks.state().items() if n not in trackers}
         patiently(lambda: save_labels(folder, stored, session.data.classes, source, left))
         session.run.lock.tell()
     if not resumed:
-        state.hooks.report("labels", state.progress, **labels_report(state.stored, session.data))
+        state.hooks.report("labels", state.progress, **labels_report(state.stored, session.data), **timing)
 
 
 def provenance(state: State, session: Session) -> dict[str, Any]:
@@ -76,8 +79,8 @@ def keep_samples(session: Session, images: Images) -> None:
         patiently(lambda: save_samples(folder, replace(images, truth=session.data.hidden_truth)))
 
 
-def label_pool(state: State, session: Session) -> Targets:
-    """Every unlabeled image seen once by the teacher, then refined as a whole."""
+def label_pool(state: State, session: Session, watch: Stopwatch | None = None) -> Targets:
+    """Every unlabeled image seen once by the teacher, then refined as a whole. `watch` notices pauses meanwhile."""
     settings, images, teacher = session.recipe.settings, session.data.unlabeled, state.teachers["pool"]
     assert images is not None and teacher is not None
     on = [v for e in state.hooks.entries if e.section == "labeler" and e.when != "step" for v in e.on]
@@ -95,6 +98,8 @@ def label_pool(state: State, session: Session) -> Targets:
         done = {"done": filling.done, "total": len(images), "seconds_left": left}
         state.hooks.report("labels", state.progress, **done)
         session.run.lock.tell(labels={"generation": state.cfg.index, **done})
+        if watch:
+            watch.passed("chunk")
         if stop := session.stop():
             raise session.run.interrupted(stop)
     return state.hooks.refine("pool", filling.targets(), None, None, replace(state.progress, scope="pool"))

@@ -190,7 +190,7 @@ def _made(number: int, said: dict[str, Any]) -> GenerationPictures:
         )
         for name, stream in said["streams"].items()
     }
-    lists = {kind: [LabeledPicture(**one) for one in said[kind]] for kind in LISTS}
+    lists: dict[str, Any] = {kind: [LabeledPicture(**one) for one in said[kind]] for kind in LISTS}
     return GenerationPictures(generation=number, streams=streams, **lists)
 
 
@@ -222,7 +222,8 @@ def halved(pictures: GenerationPictures) -> GenerationPictures:
         name: replace(stream, rows=half(stream.rows), views=[of_view(view) for view in stream.views])
         for name, stream in pictures.streams.items()
     }
-    return replace(pictures, streams=streams, **{kind: half(getattr(pictures, kind)) for kind in LISTS})
+    lists: dict[str, Any] = {kind: half(getattr(pictures, kind)) for kind in LISTS}
+    return replace(pictures, streams=streams, **lists)
 
 
 def _without_pictures(value: Any, kept: dict[bytes, int]) -> Any:
@@ -252,9 +253,10 @@ def encode(image: Image) -> Picture:
     scale = min(1.0, SIDE / max(height, width))
     if scale < 1:
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA).reshape(*size[::-1], -1)
+        made = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        image = np.asarray(made, np.uint8).reshape(*size[::-1], -1)
     pixels = image[..., 2::-1] if image.shape[2] >= 3 else image[..., :1]
     exact = max(height, width) <= EXACT
     how = (".png", [cv2.IMWRITE_PNG_COMPRESSION, 3]) if exact else (".jpg", [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-    _, made = cv2.imencode(how[0], np.ascontiguousarray(pixels), how[1])
-    return Picture(made.tobytes())
+    _, encoded = cv2.imencode(how[0], np.ascontiguousarray(pixels), how[1])
+    return Picture(encoded.tobytes())

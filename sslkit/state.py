@@ -46,6 +46,8 @@ class State:
     step: int = 0
     selected: dict[str, Any] | None = None
     "The best step so far: its number, its metrics, its weights."
+    evaluating: float = 0.0
+    "Seconds in this process that its metrics took."
     rate: float = math.nan
     "The learning rate's factor at this step; none is set yet in a fresh state, or in one that a checkpoint fills."
 

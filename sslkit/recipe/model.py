@@ -59,6 +59,9 @@ class Settings:
     "Steps between checkpoints; 0 saves at each generation's end only."
     log_every: Annotated[int, Ge(1), Unit("steps")] = 10
     "Steps between log lines."
+    pictures: Annotated[int, Interval(ge=0, le=64), Unit("images")] = 8
+    """Images of each stream that a generation keeps small copies of in the run folder, for reports: as they are, and as
+    the student sees them. 0 keeps none of any image."""
     label_batch: Annotated[int, Ge(1), Unit("images")] = 256
     "Images in a chunk when a pool is labeled or a split evaluated."
     label_top: Annotated[int, Ge(0), Unit("classes")] = 32
@@ -223,7 +226,7 @@ def hash_of(table: dict[str, Any]) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-UNDECIDING = ("tracker", "baseline", "workers", "log_every", "files")
+UNDECIDING = ("tracker", "baseline", "workers", "log_every", "pictures", "files")
 LATER: dict[str, Any] = {
     "label_top": Settings.label_top, "model": {"fit": ModelTable.fit},
     "optimizer": {"layer_decay": OptimizerTable.layer_decay, "backbone": OptimizerTable.backbone},

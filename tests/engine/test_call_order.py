@@ -153,6 +153,7 @@ class MyTracker:
 """
 
 RECIPE = """
+pictures = 0  # for which copies of noise are called again
 labels = "both"
 steps = 1
 batch = { labeled = 2, unlabeled = 3 }

@@ -31,6 +31,8 @@ FILES = {
     *(f"labels/generation-1/{file}"
       for file in ("labels.safetensors", "manifest.json", "plugins.safetensors", "plugins.json", "checksums.json")),
     "samples/samples.safetensors", "samples/checksums.json",
+    *(f"pictures/generation-{g}/{file}" for g in range(2)
+      for file in ("images.safetensors", "pictures.json", "checksums.json")),
     *(f"checkpoints/generation-1-step-{step}/{file}" for step in (2, 4)
       for file in ("state.safetensors", "state.json", "checksums.json")),
 }  # fmt: skip
