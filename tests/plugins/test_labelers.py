@@ -149,6 +149,17 @@ def test_confidence_by_hand() -> None:
     assert made.kept.tolist() == [True, False, True]
 
 
+def test_confidence_keeps_an_interval() -> None:
+    given_ = targets([[0.6, 0.4], [0.3, 0.7], [0.1, 0.9], [1.0, 0.0]])
+    assert Confidence(threshold=0.7, below=0.9).refine(given_).weight.tolist() == [0, 1, 0, 0]
+    assert Confidence(threshold=0.0, below=1.0).refine(given_).weight.tolist() == [1, 1, 1, 0]
+
+
+def test_confidence_refuses_an_interval_that_holds_nothing() -> None:
+    with pytest.raises(ValueError, match=r"`below = 0\.5` keeps nothing from `threshold = 0\.95` on"):
+        Confidence(below=0.5)
+
+
 def test_confidence_multiplies_what_earlier_filters_left() -> None:
     given_ = targets([[0.9, 0.1], [0.9, 0.1]])
     given_.weight = torch.tensor([0.25, 0.0])
