@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .folder import Run
     from .measuring.evaluate import Evaluation, evaluate
     from .predicting.predict import Prediction, predict
+    from .reporting.making import report
     from .runs import run
     from .starting.recognized import Recognized
     from .types import (
@@ -39,6 +40,7 @@ _HOMES = {
     "folder": ["Run"],
     "measuring.evaluate": ["Evaluation", "evaluate"],
     "predicting.predict": ["Prediction", "predict"],
+    "reporting.making": ["report"],
     "runs": ["run"],
     "starting.recognized": ["Recognized"],
     "dataset": ["Data", "Image", "Images", "Labeled", "LeftOut", "Look", "OUTSIDE", "UNKNOWN"],
@@ -81,6 +83,7 @@ __all__ = [
     "global_mean",
     "hookimpl",
     "predict",
+    "report",
     "run",
 ]
 

@@ -30,11 +30,8 @@ def data(run: RunFolder) -> Section:
     else:
         parts.append(Prose("Nothing says how many images there were.", "note"))
     notes = run.events.start.get("notes")
-    parts += (
-        [Prose(f"{str(note)[:1].upper()}{printable(str(note))[1:]}.") for note in notes]
-        if isinstance(notes, list)
-        else []
-    )
+    if isinstance(notes, list) and notes:
+        parts.append(Prose(" ".join(f"{str(note)[:1].upper()}{printable(str(note))[1:]}." for note in notes)))
     figure = _classes(run)
     return Section("data", "Data", [*parts, *([figure] if figure else [])])
 
@@ -52,7 +49,7 @@ def _classes(run: RunFolder) -> Figure | None:
     if not isinstance(counts, list) or len(counts) != len(run.classes) or not run.classes:
         return None
     pool = _truth(run, len(counts))
-    shown = [("labels", counts, "0"), *([("unlabeled images that are truly of it", pool, "5")] if pool else [])]
+    shown = [("labels", counts, "plain"), *([("unlabeled images that are truly of it", pool, "5")] if pool else [])]
     numbers = list(range(len(counts)))
     traces = [
         {"type": "bar", "name": name, "x": numbers, "y": own, "customdata": run.classes, "hovertemplate": "%{customdata}: %{y:,}",
@@ -61,7 +58,9 @@ def _classes(run: RunFolder) -> Figure | None:
     ]  # fmt: skip
     rows = [[name, count(counts[k]), count(pool[k]) if pool else ABSENT] for k, name in enumerate(run.classes)]
     table = Table(["class", "labels", "unlabeled, truly of it"], rows, "", [{"class": str(k)} for k in numbers])
-    axes = layout("", "labels", classes_axis(run.classes), {"rangemode": "tozero"}, barmode="group", height=300)
+    axes = layout(
+        "", "labels", classes_axis(run.classes), {"rangemode": "tozero", "nticks": 6}, barmode="group", height=300
+    )
     if pool:
         axes["yaxis2"] = {
             "title": "unlabeled images",
@@ -69,19 +68,14 @@ def _classes(run: RunFolder) -> Figure | None:
             "side": "right",
             "rangemode": "tozero",
             "showgrid": False,
+            "nticks": 5,
         }
     says = (
         "Training never sees the classes of unlabeled images; they are known here, so that pseudo-labels can be judged."
         if pool
         else ""
     )
-    return Figure(
-        f"{counted(len(run.classes), 'class')[:-1]}es by their images" if len(run.classes) > 1 else "Images by class",
-        traces,
-        axes,
-        says,
-        table,
-    )
+    return Figure("Images by class", traces, axes, says, table)
 
 
 def _truth(run: RunFolder, classes: int) -> list[int]:

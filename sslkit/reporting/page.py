@@ -40,26 +40,15 @@ style="min-height: {{ one.layout.get("height", 340) }}px"></div>
 {% endmacro %}
 
 {% macro pictures(one) %}
-{% if one.wrapped %}
-<figure class="wrapped"><figcaption>{{ one.caption }}</figcaption><ul>
+<figure class="pictures" style="--pictures: {{ one.rows | map("length") | max }}"><figcaption>{{ one.caption }}</figcaption><ul>
 {% for row in one.rows %}
-<li{% if one.keys %}{{ data(one.keys[loop.index0]) }}{% endif %}>{{ picture(row[0]) }}</li>
+<li{% if one.keys %}{{ data(one.keys[loop.index0]) }}{% endif %}>
+{% for cell in row %}
+<span>{{ picture(cell) }}</span>
+{% endfor %}
+</li>
 {% endfor %}
 </ul></figure>
-{% else %}
-<div class="scroll" tabindex="0" role="group" aria-label="{{ one.caption or 'Pictures' }}"><table class="pictures">
-{% if one.caption %}<caption>{{ one.caption }}</caption>{% endif %}
-{% if one.head %}<thead><tr>{% for head in one.head %}<th scope="col">{{ head }}</th>{% endfor %}</tr></thead>{% endif %}
-<tbody>
-{% for row in one.rows %}
-<tr{% if one.keys %}{{ data(one.keys[loop.index0]) }}{% endif %}>
-{% for cell in row %}
-<td>{{ picture(cell) }}</td>
-{% endfor %}
-</tr>
-{% endfor %}
-</tbody></table></div>
-{% endif %}
 {% endmacro %}
 
 {% macro tree(branches) %}

@@ -99,15 +99,12 @@ class Picture:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Rows of small images: for each image its original and its views."""
+    """Images, each with its views beside it; as many side by side as there is room."""
 
-    head: Sequence[str]
     rows: Sequence[Sequence[Picture]]
     caption: str = ""
     keys: Sequence[Keys] = ()
     "What each row is about."
-    wrapped: bool = False
-    "Rows are of one image each, and as many stand side by side as there is room."
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from ..tables import ABSENT, count, is_number, percent, value
 from .figures import FEW_TICKS, classes_axis, color, layout, meta
 from .folder import BASELINE, SPLITS, Key, RunFolder
-from .parts import Choice, Figure, Part, Prose, Section, Table
+from .parts import Choice, Code, Figure, Part, Prose, Section, Table
 
 HEADS = {
     "ece": "expected calibration error",
@@ -34,19 +35,19 @@ def quality(run: RunFolder) -> Section:
         last = max((place for place, key in enumerate(matrices) if key != BASELINE), default=0)
         parts.append(Choice("Who is taken for whom", options, last))
     parts += [part for part in (_by_class(run, found),) if part is not None]
-    missing = [
-        what
-        for what, name in (("a reliability diagram", "reliability"), ("a confusion matrix", "confusion"))
-        if not any(name in own for own in found.values())
-    ]
+    absent = {"reliability": "reliability diagram", "confusion": "confusion matrix"}
+    missing = [what for name, what in absent.items() if not any(name in own for own in found.values())]
     if missing:
-        parts.append(
-            Prose(
-                f"There is no {' and no '.join(what.removeprefix('a ') for what in missing)}: the recipe's metrics do not measure them. While the data is there, this adds them: sslkit evaluate {run.path} --keep",
-                "note",
-            )
-        )
+        text = f"There is no {' and no '.join(missing)}: the recipe's metrics do not measure them."
+        parts += [Prose(text, "note"), *adding(run, "")]
     return Section("quality", "Calibration and confusion", parts)
+
+
+def adding(run: RunFolder, how: str) -> list[Part]:
+    """The command that measures what is missing, and its like for the baseline."""
+    folders = [run.path, *([run.path / BASELINE] if (run.path / BASELINE / "models").is_dir() else [])]
+    text = "\n".join(f"sslkit evaluate {shlex.quote(str(folder))} --generation all{how} --keep" for folder in folders)
+    return [Code(text, "While the data is there, this adds it:")] if run.entries else []
 
 
 def _of_split(metrics: dict[str, Any]) -> dict[str, Any]:
@@ -104,16 +105,7 @@ def _reliability(run: RunFolder, found: dict[Key, dict[str, Any]]) -> Figure | N
         ]
         if not bins:
             continue
-        images = [one.get("images") for one in bins]
-        sizes = [
-            5 + 12 * (number / max(images)) ** 0.5 if is_number(number) and max(images) else 6 for number in images
-        ]
-        data.append({
-            "type": "scatter", "mode": "lines+markers", "name": run.title(key), "x": [one["confidence"] for one in bins],
-            "y": [one["accuracy"] for one in bins], "marker": {"size": sizes}, "customdata": images, "meta": meta(key),
-            "line": {"width": 1.5, **({"dash": "dash"} if key == BASELINE else {})},
-            "hovertemplate": "sure %{x:.1%}, right %{y:.1%}, %{customdata:,} images",
-        })  # fmt: skip
+        data.append(_curve(run, key, bins))
         rows += [
             [run.title(key), percent(one["confidence"], 1), percent(one["accuracy"], 1), count(one.get("images"))]
             for one in bins
@@ -121,7 +113,7 @@ def _reliability(run: RunFolder, found: dict[Key, dict[str, Any]]) -> Figure | N
         about += [{"generation": str(key)} for _ in bins]
     if len(data) == 1:
         return None
-    says = "Below the dotted line a model is surer than it is right. A dot is a bin of images, its size how many there are."
+    says = "Below the dotted line a model is surer than it is right. A dot is a bin of images, its size how many there are; bins of less than 1% of the images are in the table alone."
     axes = layout(
         "mean confidence",
         "share right",
@@ -130,6 +122,20 @@ def _reliability(run: RunFolder, found: dict[Key, dict[str, Any]]) -> Figure | N
         height=420,
     )
     return Figure("Reliability", data, axes, says, Table(["model", "confidence", "right", "images"], rows, "", about))
+
+
+def _curve(run: RunFolder, key: Key, bins: list[dict[str, Any]]) -> dict[str, Any]:
+    """A model's bins; those of a handful of images say nothing, and are left to the table."""
+    numbers = [one["images"] if is_number(one.get("images")) else 1 for one in bins]
+    least, most = sum(numbers) / 100, max(numbers)
+    told = [(one, number) for one, number in zip(bins, numbers, strict=True) if number >= least]
+    return {
+        "type": "scatter", "mode": "lines+markers", "name": run.title(key), "x": [one["confidence"] for one, _ in told],
+        "y": [one["accuracy"] for one, _ in told], "customdata": [number for _, number in told], "meta": meta(key),
+        "marker": {"size": [round(5 + 12 * (number / most) ** 0.5, 1) for _, number in told]},
+        "line": {"width": 1.5, **({"dash": "dash"} if key == BASELINE else {})},
+        "hovertemplate": "sure %{x:.1%}, right %{y:.1%}, %{customdata:,} images",
+    }  # fmt: skip
 
 
 def _rows(table: Any) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from ..tables import ABSENT, is_number, percent, value
 from .figures import layout, line, meta
 from .folder import BASELINE, Key, RunFolder
 from .parts import Figure, Part, Prose, Section, Table
+from .quality import adding
 
 SEVERITIES = ("1", "2", "3", "4", "5")
 NUMBERS = {
@@ -31,12 +32,7 @@ def robustness(run: RunFolder) -> Section:
         parts += [_severity(run, name, found), _corruptions(run, name, found)]
     parts += [_flips(run, name, found) for name in _named(found, is_flips)]
     if not parts:
-        parts.append(
-            Prose(
-                f"Robustness was not measured. While the data is there, this adds it: sslkit evaluate {run.path} --generation all --metrics robustness --keep",
-                "note",
-            )
-        )
+        parts = [Prose("Robustness was not measured.", "note"), *adding(run, " --metrics robustness")]
     return Section("robustness", "Robustness", parts)
 
 

@@ -72,7 +72,7 @@ function layoutOf(spec, figure) {
     margin: { l: 56, r: 18, t: 14, b: 48 }, colorway: ROWS[dark() ? "dark" : "light"], bargap: 0.22,
     ...own,
     font: { family: "system-ui, sans-serif", size: 13, color: now.ink, ...own.font },
-    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", bgcolor: "rgba(0,0,0,0)", ...own.legend },
+    legend: { orientation: "h", traceorder: "normal", x: 0, y: 1.02, yanchor: "bottom", bgcolor: "rgba(0,0,0,0)", ...own.legend },
     hoverlabel: { bgcolor: now.card, bordercolor: now.axis, font: { color: now.ink }, ...own.hoverlabel },
     modebar: { bgcolor: "rgba(0,0,0,0)", color: now.faint, activecolor: now.ink },
   };

@@ -52,22 +52,20 @@ def _told(run: RunFolder, one: GenerationPictures) -> list[Part]:
 
 
 def _view(stream: StreamPictures, view: ViewPictures, numbers: dict[str, int]) -> Pictures:
-    """Rows of a view: the original, each noise by itself, all of it, and after mixing."""
+    """Images of a view: the original, each noise by itself, all of it, and after mixing."""
     noises = [noise for noise in view.noises if noise in view.alone] if len(view.noises) > 1 else []
-    together = "with all noise" if noises else view.noises[0] if view.noises else "as it is shown"
-    head = ["image", *noises, together, *(["mixed"] if view.mixed else [])]
+    together = "all noise" if noises else view.noises[0] if view.noises else "as shown"
+    columns = {**{noise: view.alone[noise] for noise in noises}, together: view.images}
+    if view.mixed:
+        columns["mixed"] = view.mixed
     rows = []
     for place, row in enumerate(stream.rows[: len(view.images)]):
-        made = (
-            [view.alone[noise][place] for noise in noises]
-            + [view.images[place]]
-            + ([view.mixed[place]] if view.mixed else [])
-        )
-        alone = [Picture(one.data, f"{_named(row)}, {printable(head[number])}") for number, one in enumerate(made, 1)]
-        rows.append([Picture(row.original.data, _named(row), _said(row)), *alone])
+        own = [Picture(row.original.data, _named(row), _said(row))]
+        seen = [(printable(name), images[place]) for name, images in columns.items() if place < len(images)]
+        rows.append([*own, *(Picture(one.data, f"{_named(row)}: {name}", name) for name, one in seen)])
     who = f" for the {' and the '.join(view.models)}" if view.models else ""
-    caption = f"View {printable(view.name)} of the {stream.name} stream{who}: the first rows of the first step, {view.size} pixels."
-    return Pictures([printable(one) for one in head], rows, caption, _keys([row.label for row in stream.rows], numbers))
+    caption = f"View {printable(view.name)}{who}: the first {stream.name} images of the first step beside what noise made of them."
+    return Pictures(rows, caption, _keys([row.label for row in stream.rows], numbers))
 
 
 def _named(row: Row) -> str:
@@ -82,22 +80,22 @@ def _said(row: Row) -> str:
         if row.truth is not None and row.label is not None and row.truth != row.label
         else ""
     )
-    return f"{label}{sure}{wrong}" + ("" if row.kept else ", not kept") + (", of no class" if row.outside else "")
+    return f"{label}{sure}{wrong}" + ("" if row.kept else " · not kept") + (" · of no class" if row.outside else "")
 
 
 def _examples(title: str, images: Sequence[LabeledPicture], numbers: dict[str, int]) -> Pictures:
-    """Examples, wrapped: each its own row of the filter by class."""
+    """Examples of pseudo-labels."""
     rows = [[Picture(one.image.data, f"{printable(one.id)}, {printable(one.label)}", _words(one))] for one in images]
-    return Pictures([], rows, f"{title}.", _keys([one.label for one in images], numbers), wrapped=True)
+    return Pictures(rows, f"{title}.", _keys([one.label for one in images], numbers))
 
 
 def _words(one: LabeledPicture) -> str:
     was = f"{printable(one.before)} → " if one.before is not None else ""
-    right = "" if one.truth is None else ", right" if one.truth == one.label else f", is {printable(one.truth)}"
+    right = "" if one.truth is None else " · right" if one.truth == one.label else f" · is {printable(one.truth)}"
     return (
-        f"{was}{printable(one.label)} {percent(one.confidence, 0)}{right}"
-        + (", of no class" if one.outside else "")
-        + ("" if one.kept else ", not kept")
+        f"{was}{printable(one.label)} · {percent(one.confidence, 0)}{right}"
+        + (" · of no class" if one.outside else "")
+        + ("" if one.kept else " · not kept")
     )
 
 

@@ -11,11 +11,11 @@ from .parts import Figure, Part, Prose, Section, Table
 from .reading import Events
 
 KINDS = (
-    ("worked", "model", "0"),
-    ("waited", "waiting for data", "1"),
-    ("labeled", "labeling", "2"),
-    ("measured", "evaluating", "3"),
-    ("rest", "all else: saving, logging, building", "7"),
+    ("worked", "model", "plain"),
+    ("waited", "waiting for data", "4"),
+    ("labeled", "labeling", "5"),
+    ("measured", "evaluating", "6"),
+    ("rest", "all else: saving, logging, building", "dropped"),
 )
 
 

@@ -69,15 +69,13 @@ dl.facts > div { display: flex; gap: .7rem; justify-content: space-between; bord
 dl.facts dt { color: var(--faint); }
 dl.facts dd { margin: 0; text-align: right; overflow-wrap: anywhere; min-width: 0; }
 .choice > label { color: var(--faint); font-size: .9rem; }
-.pictures { width: auto; }
-.pictures td { text-align: center; font-size: .78rem; color: var(--faint); max-width: 9rem; }
-.pictures img { display: block; margin: 0 auto .2rem; width: 5.5rem; height: 5.5rem; object-fit: contain; image-rendering: pixelated;
-  background: var(--empty); border-radius: .3rem; }
-.wrapped { margin: 0; }
-.wrapped ul { list-style: none; display: grid; grid-template-columns: repeat(auto-fill, minmax(7.2rem, 1fr)); gap: .6rem; margin: .5rem 0 0; padding: 0; }
-.wrapped li { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .5rem; text-align: center;
-  font-size: .8rem; line-height: 1.35; color: var(--faint); overflow-wrap: anywhere; }
-.wrapped img { display: block; margin: 0 auto .3rem; width: 100%; max-width: 6rem; aspect-ratio: 1; object-fit: contain; image-rendering: pixelated;
+.pictures { margin: 0; }
+.pictures ul { list-style: none; display: grid; gap: .6rem; margin: .5rem 0 0; padding: 0;
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, calc(1.8rem + var(--pictures) * 5.4rem)), 1fr)); }
+.pictures li { display: flex; flex-wrap: wrap; gap: .5rem; justify-content: center; background: var(--card); border: 1px solid var(--line);
+  border-radius: .5rem; padding: .5rem; text-align: center; }
+.pictures li > span { width: 5.2rem; font-size: .74rem; line-height: 1.35; color: var(--faint); overflow-wrap: anywhere; }
+.pictures img { display: block; width: 100%; aspect-ratio: 1; margin-bottom: .25rem; object-fit: contain; image-rendering: pixelated;
   background: var(--empty); border-radius: .3rem; }
 .tree { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: .8rem 1rem; font-size: .92rem; }
 .tree ul { list-style: none; margin: 0; padding: 0; }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from collections.abc import Iterable, Mapping
+from functools import partial
 from html import escape
 from importlib.resources import files
 from itertools import count
@@ -11,7 +13,7 @@ from typing import Any
 
 from ..pages import as_json, policy, template
 from .page import PAGE
-from .parts import Figure, Report, Table
+from .parts import Figure, Part, Report, Table
 from .reading import rounded
 from .script import SCRIPT
 from .style import STYLE
@@ -31,11 +33,12 @@ def written(made: Report) -> str:
     script = (files("plotly") / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
     plotly = script.replace("</script", "<\\/script")
     names = map("figure-{}".format, count(1))
+    colors = colors_of(part for section in made.sections for part in section.parts)
     return str(
         template(PAGE).render(
             report=made, mark=MARK, style=STYLE, script=SCRIPT, plotly=plotly, policy=policy(plotly, SCRIPT),
             ids=lambda: next(names), json=json_of, kind_of=lambda one: type(one).__name__, numeric=numeric,
-            numeric_column=numeric_column, data_uri=data_uri, swatch=swatch,
+            numeric_column=numeric_column, data_uri=data_uri, swatch=partial(swatch, colors),
         )
     )  # fmt: skip
 
@@ -74,6 +77,18 @@ def data_uri(png: bytes) -> str:
     return f"data:image/{kind};base64,{b64encode(png).decode()}"
 
 
-def swatch(value: str, key: str) -> str:
+def swatch(colors: Mapping[str, str], value: str, key: str) -> str:
     """The colour beside a filter's option, where figures have one for it."""
-    return {"generation": value if value == "baseline" else f"generation-{value}"}.get(key, "")
+    if key == "generation":
+        return value if value == "baseline" else f"generation-{value}"
+    return colors.get(value, "") if key == "run" else ""
+
+
+def colors_of(parts: Iterable[Part]) -> dict[str, str]:
+    """The colour of each run in the figures of some parts."""
+    metas = [trace.get("meta") or {} for part in parts if isinstance(part, Figure) for trace in part.data]
+    return {
+        str(meta["run"]): str(meta["color"])
+        for meta in metas
+        if meta.get("run") is not None and meta.get("color") is not None
+    }
