@@ -46,7 +46,7 @@ def make(place: Path, number: int, points: int) -> Path:
     """A run folder: recipe `number % RECIPES`, the next seed of it."""
     kind, seed = number % RECIPES, number // RECIPES
     chance = random.Random(number)
-    recipe = with_overrides(load("noisy_student"), {"seed": seed, "noise.dropout.rate": 0.1 + kind / 10})
+    recipe = with_overrides(load("noisy_student"), {"seed": seed, "noise.dropout.rate": (1 + kind) / 10})
     folder = place / f"recipe{kind}-seed{seed}"
     folder.mkdir()
     (folder / "recipe.toml").write_text(dump(recipe.table))

@@ -127,7 +127,17 @@ def forest(bars: Sequence[Bar], unit: str = "percentage points") -> tuple[list[T
     zero = {"type": "line", "xref": "x", "yref": "paper", "x0": 0, "x1": 0, "y0": 0, "y1": 1}
     names = [f"{one.whose.name}  {one.said}" if one.said else one.whose.name for one in bars]
     dashed = [{**zero, "line": {"width": 1, "dash": "dash"}}]
-    return traces, row_layout(unit, names, shapes=dashed, showlegend=bool(papers), xaxis={"zeroline": False})
+    return traces, row_layout(
+        unit, names, shapes=dashed, showlegend=bool(papers), xaxis={"zeroline": False, "range": _around(bars)}
+    )
+
+
+def _around(bars: Sequence[Bar]) -> list[float]:
+    """A range that holds every interval, the paper's differences, and zero."""
+    ends = [end for one in bars for end in (one.mean, one.low, one.high, one.paper) if end is not None]
+    low, high = min([0.0, *ends]), max([0.0, *ends])
+    margin = 0.06 * (high - low) or 1.0
+    return [rounded(low - margin), rounded(high + margin)]
 
 
 def _bar(one: Bar, mean: float, row: int) -> Trace:

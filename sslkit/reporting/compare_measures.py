@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..comparison.members import number
 from ..study.stats import Spread, spread
@@ -14,9 +14,9 @@ from .parts import Figure, Part, Prose, Section, Table
 from .reading import rounded
 
 BY_GENERATION = {
-    "test_accuracy": "Test accuracy by generation",
-    "pseudo_label_accuracy": "Precision of the pseudo-labels by generation",
-    "kept_share": "Share of unlabeled images in use by generation",
+    "test_accuracy": ("Test accuracy by generation", "test accuracy"),
+    "pseudo_label_accuracy": ("Precision of the pseudo-labels by generation", "precision"),
+    "kept_share": ("Share of unlabeled images in use by generation", "share in use"),
 }
 ATTACKS = {
     "test_fgsm": ("Test accuracy under FGSM", "epsilon, in steps of 1/255"),
@@ -43,15 +43,15 @@ def _generations(cohorts: Sequence[Cohort], name: str) -> Figure | None:
     lines = {cohort.whose: [_by_index(one, name) for one in cohort.seen] for cohort in cohorts}
     if not any(found for own in lines.values() for found in own):
         return None
-    traces = [one for cohort in cohorts for one in overlaid(cohort, lines[cohort.whose])]
+    traces = layered(overlaid(cohort, lines[cohort.whose]) for cohort in cohorts)
     indices = sorted({index for own in lines.values() for found in own for index in found})
     rows = [
         [cohort.name, *(spread_words(_spread(lines[cohort.whose], index)) for index in indices)] for cohort in cohorts
     ]
     table = Table(["recipe", *(f"generation {index:g}" for index in indices)], rows)
-    title = BY_GENERATION[name]
+    title, axis = BY_GENERATION[name]
     ticks = {"tickmode": "array", "tickvals": indices, "ticktext": [f"{index:g}" for index in indices]}
-    axes = layout("generation", title.removesuffix(" by generation").lower(), xaxis=ticks,
+    axes = layout("generation", axis, xaxis=ticks,
                   yaxis={"tickformat": ".0%"}, showlegend=True)  # fmt: skip
     return Figure(title, traces, axes, "Mean over seeds; the band reaches from the lowest to the highest.", table)
 
@@ -83,6 +83,12 @@ def overlaid(cohort: Cohort, lines: Sequence[Mapping[float, float]]) -> list[Tra
     return [*found, marked_line(cohort.whose, xs, [None if y is None else rounded(y) for y in means])]
 
 
+def layered(parts: Iterable[Sequence[Trace]]) -> list[Trace]:
+    """Everybody's ranges behind everybody's single lines, means in front."""
+    traces = [one for own in parts for one in own]
+    return sorted(traces, key=lambda one: 0 if "fill" in one else 1 if "opacity" in one else 2)
+
+
 def robustness(cohorts: Sequence[Cohort]) -> list[Section]:
     """Attacks, corruptions and perturbations, where they were measured."""
     attacks = [figure for name in ATTACKS if (figure := _attack(cohorts, name))]
@@ -97,7 +103,7 @@ def _attack(cohorts: Sequence[Cohort], name: str) -> Figure | None:
     there = [cohort for cohort in cohorts if any(lines[cohort.whose])]
     if not there:
         return None
-    traces = [one for cohort in there for one in overlaid(cohort, lines[cohort.whose])]
+    traces = layered(overlaid(cohort, lines[cohort.whose]) for cohort in there)
     xs = sorted({x for own in lines.values() for found in own for x in found})
     rows = [[cohort.name, *(spread_words(_spread(lines[cohort.whose], x)) for x in xs)] for cohort in there]
     table = Table(["recipe", *(f"epsilon {x:g}" for x in xs)], rows)

@@ -13,9 +13,11 @@ from ..tables import ABSENT, percent, value
 from .compare_charts import Bar, Whose, by_row, forest
 from .compare_members import Cohort, Seen
 from .compare_results import Measured, ResultRow, Results
-from .parts import Choice, Code, Facts, Figure, Part, Prose, Section, Table
+from .parts import Choice, Code, Facts, Figure, Folded, Part, Prose, Section, Table
 
 POINTS = "percentage points"
+MOST = 10
+"Verdicts that are told one by one, before they are folded."
 VERDICTS = ("supported", "not supported", "undecided")
 
 
@@ -61,7 +63,8 @@ def finding(results: Results, notes: Sequence[str]) -> Section:
         parts.append(Prose(said, "lead"))
     if results.source:
         parts.append(Prose(f"Claimed in: {results.source}"))
-    parts += [Prose(f"{row.name}: {_marked(one)}") for row, _, one in results.expected if one.verdict]
+    verdicts = [Prose(line) for line in _verdicts(results)]
+    parts += verdicts if len(verdicts) <= MOST else [Folded("Every verdict", verdicts)]
     if results.failures:
         missing = "1 result is" if len(results.failures) == 1 else f"{len(results.failures)} results are"
         text = f"{missing} missing, since runs failed. What follows is of the others."
@@ -82,6 +85,22 @@ def _verdict(results: Results) -> str:
     return f"Of {counted(len(expected), 'comparison')}: {', '.join(said)}."
 
 
+def _verdicts(results: Results) -> Iterator[str]:
+    """A line for everything that was expected; by further measures with their names."""
+    for row in results.rows:
+        for measure, one in row.measures.items():
+            if one.verdict:
+                name = row.name if measure == results.measures[0] else f"{row.name}, {readable(measure)}"
+                yield f"{name}: {_marked(one)}"
+        if "base's gain" in row.verdict:  # the last of a row's verdicts, by no measure
+            yield f"{row.name}: {row.verdict.split('; ')[-1]}"
+
+
+def readable(measure: str) -> str:
+    """A metric's name as words."""
+    return measure.replace("_", " ")
+
+
 def _marked(one: Measured) -> str:
     """`✓ expected lower: supported`: a verdict with its mark, told by no colour."""
     return f"{MARKS.get(one.verdict, '')} {one.words or one.verdict}".strip()
@@ -100,7 +119,7 @@ def _missing(results: Results) -> Iterator[str]:
 
 def differences(results: Results) -> list[Section]:
     """Each row beside the one that it is compared with, by every measure; beside the paper's difference."""
-    options = [(name, parts) for name in results.measures if (parts := [*_difference(results, name)])]
+    options = [(readable(name), parts) for name in results.measures if (parts := [*_difference(results, name)])]
     if not options:
         return []
     told = options[0][1] if len(options) == 1 else [Choice("Measure", options)]
@@ -114,13 +133,13 @@ def _difference(results: Results, measure: str) -> Iterator[Part]:
     told = [(row, one) for row, one in rows if one.difference is not None or one.paper is not None]
     if told:
         bars = [_bar(results, row, one, measure) for row, one in told]
-        unit = f"{measure}, {POINTS}" if is_share(measure) else measure
+        unit = f"{readable(measure)}, {POINTS}" if is_share(measure) else readable(measure)
         traces, axes = forest(bars, unit)
         papers = " The hollow diamond is the difference that the paper measured." * any(
             one.paper is not None for _, one in told
         )
         says = f"Each row minus the one that it is compared with; the bar is its interval.{papers}"
-        yield Figure(f"Differences of {measure}", traces, axes, says)
+        yield Figure(f"Differences of {readable(measure)}", traces, axes, says)
     if rows:
         yield _table(results, rows, measure)
 
@@ -134,13 +153,22 @@ def _bar(results: Results, row: ResultRow, one: Measured, measure: str) -> Bar:
 
 
 def _table(results: Results, rows: Sequence[tuple[ResultRow, Measured]], measure: str) -> Table:
-    head = ["row", "mean ± deviation", "minus", "difference", "interval", "paper", "verdict"]
-    cells = [
-        [row.name, spread_words(one.values, measure), row.against or ABSENT,
-         signed(one.difference.mean, measure) if one.difference else ABSENT, interval_words(one.difference, measure),
-         ABSENT if one.paper is None else f"{one.paper:+.2f}", _marked(one) or ABSENT]
-        for row, one in rows
-    ]  # fmt: skip
+    others = [row.against for row, one in rows if one.difference]
+    same = len(set(others)) == 1
+    head = [
+        "row",
+        "mean ± deviation",
+        *([f"minus {others[0]}"] if same else ["minus", "difference"]),
+        "interval",
+        "paper",
+        "verdict",
+    ]
+    cells = []
+    for row, one in rows:
+        mean = signed(one.difference.mean, measure) if one.difference else ABSENT
+        paper = ABSENT if one.paper is None else f"{one.paper:+.2f}"
+        cells.append([row.name, spread_words(one.values, measure), *([mean] if same else [row.against or ABSENT, mean]),
+                      interval_words(one.difference, measure), paper, _marked(one) or ABSENT])  # fmt: skip
     caption = f"{measure}; differences in {POINTS}" if is_share(measure) else measure
     return Table(head, cells, caption, [whose(results, row).keys for row, _ in rows])
 
@@ -164,7 +192,7 @@ def _legend(results: Results) -> str:
 
 def seeds(results: Results) -> list[Section]:
     """Every seed's results."""
-    options = [(name, parts) for name in results.measures if (parts := [*_seeds(results, name)])]
+    options = [(readable(name), parts) for name in results.measures if (parts := [*_seeds(results, name)])]
     told = options[0][1] if len(options) == 1 else [Choice("Measure", options)]
     return [Section("seeds", "Seed by seed", told)] if options else []
 
@@ -175,7 +203,7 @@ def _seeds(results: Results, measure: str) -> Iterator[Part]:
     if not rows:
         return
     form = ".1%" if is_share(measure) else ".4~g"
-    traces, axes = by_row([(whose(results, row), one.values) for row, one in rows], measure, form)
+    traces, axes = by_row([(whose(results, row), one.values) for row, one in rows], readable(measure), form)
     found = [*results.seeds] or sorted({seed for _, one in rows for seed in one.values})
     word = percent if is_share(measure) else value
     cells = [
@@ -184,7 +212,11 @@ def _seeds(results: Results, measure: str) -> Iterator[Part]:
     ]
     says = "Each dot is one seed, the stroke the mean; thin lines join the results of a seed."
     yield Figure(
-        f"{measure} of every seed", traces, axes, says, Table(["row", *(f"seed {one}" for one in found)], cells)
+        f"{readable(measure).capitalize()} of every seed",
+        traces,
+        axes,
+        says,
+        Table(["row", *(f"seed {one}" for one in found)], cells),
     )
 
 

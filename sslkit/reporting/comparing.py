@@ -76,8 +76,13 @@ def filters_of(sections: Sequence[Section]) -> list[Filter]:
         for figure in _figures(part for own in sections for part in own.parts)
         for trace in figure.data
     ]
-    found = {str(own["run"]): str(own["name"]) for own in meta if "run" in own and "name" in own}
-    return [Filter("run", "Show", list(found.items()), many=True)] if len(found) > 1 else []
+    found: dict[str, str] = {}
+    for own in meta:
+        if "run" in own and "name" in own:
+            found.setdefault(str(own["run"]), str(own["name"]))
+    return (
+        [Filter("run", "Show", sorted(found.items(), key=lambda one: int(one[0])), many=True)] if len(found) > 1 else []
+    )
 
 
 def _figures(parts: Iterable[Part]) -> Iterator[Figure]:

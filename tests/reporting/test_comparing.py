@@ -356,7 +356,7 @@ def test_a_study_tells_its_finding_and_its_verdicts_in_words_with_marks(study):
 
 
 def test_the_papers_difference_stands_hollow_beside_the_own(study):
-    figure = titled(sections_of_study(study()), "Differences of test_accuracy")
+    figure = titled(sections_of_study(study()), "Differences of test accuracy")
     *own, paper = figure.data
     assert [trace["name"] for trace in own] == ["worse", "mixed", "teacher"]
     assert paper["x"] == [-0.7] and paper["y"] == [0] and paper["marker"]["symbol"].endswith("-open")
@@ -370,9 +370,27 @@ def test_the_papers_difference_stands_hollow_beside_the_own(study):
 
 def test_the_table_has_every_row_with_its_verdict(study):
     rows = {row[0]: list(row[1:]) for row in parts_of(sections_of_study(study()), Table, "differences")[0].rows}
-    assert rows["base"] == ["91.00% ± 1.00", "–", "–", "–", "–", "–"]
-    assert rows["worse"][1:3] == ["base", "-5.07"] and rows["worse"][4:] == ["-0.70", "✓ expected lower: supported"]
+    assert rows["base"] == ["91.00% ± 1.00", "–", "–", "–", "–"]
+    assert rows["worse"][1] == "-5.07" and rows["worse"][3:] == ["-0.70", "✓ expected lower: supported"]
     assert rows["teacher"][-1] == "–"
+
+
+def test_rows_that_are_compared_with_others_than_the_base_say_with_whom(study):
+    rows = [*study.rows[:2], {**study.rows[2], "against": "worse"}]
+    table = parts_of(sections_of_study(study(rows=rows)), Table, "differences")[0]
+    assert list(table.head[2:4]) == ["minus", "difference"]
+    assert [row[2] for row in table.rows] == ["–", "base", "worse"]
+
+
+def test_a_gain_that_is_expected_to_stay_small_has_its_verdict_too(study):
+    gain = "40% of the base's gain over its teacher, expected below 50%: yes"
+    rows = [study.rows[0], {**study.rows[1], "verdict": f"expected lower: supported; {gain}"}]
+    assert f"worse: {gain}" in said(sections_of_study(study(rows=rows)), "finding")
+
+
+def test_filters_of_a_study_are_its_rows(study):
+    (own,) = filters_of(sections_of_study(study()))
+    assert own.options == [("0", "base"), ("1", "worse"), ("2", "mixed"), ("3", "teacher")]
 
 
 def test_rows_that_are_generations_of_the_same_runs_are_drawn_once(study):
@@ -395,10 +413,10 @@ def test_several_measures_are_a_choice(study):
     ]
     sections = sections_of_study(study(rows=rows, measures=["test_accuracy", "test_nll"]))
     choice = parts_of(sections, Choice, "differences")[0]
-    assert [name for name, _ in choice.options] == ["test_accuracy", "test_nll"]
-    figure = titled(sections, "Differences of test_nll")
-    assert figure.data[0]["x"] == [1.0] and figure.layout["xaxis"]["title"]["text"] == "test_nll"
-    assert titled(sections, "test_nll of every seed").table.rows[0][1] == "1.5"
+    assert [name for name, _ in choice.options] == ["test accuracy", "test nll"]
+    figure = titled(sections, "Differences of test nll")
+    assert figure.data[0]["x"] == [1.0] and figure.layout["xaxis"]["title"]["text"] == "test nll"
+    assert titled(sections, "Test nll of every seed").table.rows[0][1] == "1.5"
 
 
 def test_failures_missing_results_and_lost_runs_are_told(study):
@@ -421,7 +439,7 @@ def test_a_study_of_one_seed_says_why_nothing_is_sure(study):
             verdict="undecided", verdict_words="expected lower: undecided at 1 seed, which has no interval")}}]  # fmt: skip
     sections = sections_of_study(study(rows=rows, seeds=[0], notes=[]))
     assert "One seed: no deviations and no intervals" in said(sections, "finding")
-    (dot,) = titled(sections, "Differences of test_accuracy").data
+    (dot,) = titled(sections, "Differences of test accuracy").data
     assert "error_x" not in dot
 
 
@@ -431,7 +449,7 @@ def test_results_of_an_earlier_version_are_read(study):
             "nothing", {"kind": "nameless"}]  # fmt: skip
     folder = study(rows=rows, measures=None, finding=3, failures="x", versions=None)
     sections = sections_of_study(folder)
-    assert titled(sections, "Differences of test_accuracy").data[0]["x"] == [-10.0]
+    assert titled(sections, "Differences of test accuracy").data[0]["x"] == [-10.0]
 
 
 def test_results_that_cannot_be_read_leave_the_runs(study):
