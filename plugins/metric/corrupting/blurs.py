@@ -14,7 +14,10 @@ from .resampling import blurred, each, trailed, zoomed
 
 
 def disk(radius: float, edge: float) -> Floats:
-    """A kernel that is even within `radius`, its edge smoothed by a Gaussian of deviation `edge`: sums to 1."""
+    """A kernel that is even within `radius`, its edge smoothed by a Gaussian of deviation `edge`.
+
+    As published, its sum is up to 1.01 where the edge is at the border of the array, at which smoothing mirrors it.
+    """
     reach = int(max(8, np.ceil(radius)))
     line = np.arange(-reach, reach + 1)
     inside = (line[:, None] ** 2 + line[None] ** 2 <= radius**2).astype(np.float32)
