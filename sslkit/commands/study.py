@@ -34,21 +34,36 @@ from .options import device_option
     help="Runs side by side, each in a process of its own. By default as many as there are cores (with OMP_NUM_THREADS=n "
     "a process computes with n of them); on a GPU one.",
 )
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Only list the runs: which are shared, which are finished, and the time and disk that the others will take.",
+)
 @device_option
 def study(
-    study: str, seeds: str | None, out: Path | None, results: Path | None, jobs: int | None, device: str | None
+    study: str,
+    seeds: str | None,
+    out: Path | None,
+    results: Path | None,
+    jobs: int | None,
+    dry_run: bool,
+    device: str | None,
 ) -> None:
     """Run the base recipe of STUDY and its variants over several seeds, and compare them in pairs.
 
-    STUDY is a TOML file, or the name of a study that comes with sslkit. Runs that are the same are made once; Ctrl-C
-    stops, and the same command goes on. The tables say, for each variant, its accuracy, its gain over its own teacher,
+    STUDY is a TOML file, or the name of a study that comes with sslkit. Runs that are the same are made once, and those
+    that a study beside this one has finished are taken from there. Ctrl-C stops, every run saves itself, and the same
+    command goes on. The tables say, for each variant, its accuracy, its gain over its own teacher,
     and its difference to the base with a 95% interval. Exit code 1: some run failed.
     """
-    narrate()
     numbers = _seeds(seeds)
 
-    from ..study.conduct import conduct  # with torch: not before the command line is known to be sound
+    from ..study.conduct import conduct, foretell  # slow to load: not before the command line is known to be sound
 
+    if dry_run:
+        foretell(study, seeds=numbers, out=out, device=device, jobs=jobs)
+        return
+    narrate()
     outcome = conduct(study, seeds=numbers, out=out, results=results, device=device, jobs=jobs)
     if outcome.failures:
         raise SystemExit(1)

@@ -44,12 +44,12 @@ def conduct(
     that fail are in the outcome's `failures`.
     """
     study = load_study(source, seeds)
-    folder = out if out is not None else Path("runs") / "studies" / study.name
+    folder = _folder(study, out)
     said = format_seeds(seeds).replace(" ", "") if seeds else None
     title = titled(study.name, said)
     if results is not None:
         read_results(results, title)
-    _check_folder(study, folder)
+    _check_folder(study, folder, make=True)
     children = plan(study, folder)
     way = _way(study, children, device, jobs)
     again = command(source, seeds=said, out=out, device=device, jobs=jobs, results=results)
@@ -64,6 +64,25 @@ def conduct(
     if results is not None:
         write_section(results, outcome, title)
     return outcome
+
+
+def foretell(
+    source: str,
+    *,
+    seeds: Sequence[int] | None = None,
+    out: Path | None = None,
+    device: str | None = None,
+    jobs: int | None = None,
+) -> None:
+    """Print what `conduct` would run, and what that takes; nothing is written. Raises `SslkitError`, as it does."""
+    from .forecast import foresee, show_forecast  # with torch
+
+    study = load_study(source, seeds)
+    folder = _folder(study, out)
+    _check_folder(study, folder, make=False)
+    children = plan(study, folder)
+    way = _way(study, children, device, jobs)
+    show_forecast(study, foresee(study, children, folder, way), folder, way, wide_console())
 
 
 def command(source: str, **options: object) -> str:
@@ -103,11 +122,16 @@ def _way(study: Study, children: list[Child], device: str | None, jobs: int | No
     return Way(*share(len(children), jobs, gpu=choose_device(device).type != "cpu"), device)
 
 
-def _check_folder(study: Study, folder: Path) -> None:
-    """Refuse a folder that is another study's, or none."""
+def _folder(study: Study, out: Path | None) -> Path:
+    return out if out is not None else Path("runs") / "studies" / study.name
+
+
+def _check_folder(study: Study, folder: Path, make: bool) -> None:
+    """Refuse a folder that is another study's, or none; one that is not there is made, if asked for."""
     path = folder / RESULTS
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if make or folder.exists():
+            folder.mkdir(parents=True, exist_ok=True)
         owner = json.loads(path.read_text()).get("study") if path.exists() else study.name
     except (OSError, ValueError, AttributeError) as error:
         raise RunError(f"{folder} cannot be used as a study's folder ({error}); choose another --out") from error
