@@ -80,13 +80,17 @@ def thinned(x: Sequence[float], y: Values, lines: int) -> tuple[list[float], lis
 
 
 def _steps(run: RunFolder) -> dict[Key, Steps]:
-    baseline = run.baseline_events.steps.get(0)
-    return {**run.events.steps, **({BASELINE: baseline} if baseline else {})}
+    found: dict[Key, Steps] = {key: own for key, own in run.events.steps.items()}  # noqa: C416 - of another type
+    if baseline := run.baseline_events.steps.get(0):
+        found[BASELINE] = baseline
+    return found
 
 
 def _evaluations(run: RunFolder) -> dict[Key, Evaluations]:
-    baseline = run.baseline_events.evaluations.get(0)
-    return {**run.events.evaluations, **({BASELINE: baseline} if baseline else {})}
+    found: dict[Key, Evaluations] = {key: own for key, own in run.events.evaluations.items()}  # noqa: C416
+    if baseline := run.baseline_events.evaluations.get(0):
+        found[BASELINE] = baseline
+    return found
 
 
 def _offset(events: Events, key: Key) -> int:
@@ -122,7 +126,7 @@ def _drawn(lines: int, drawn: int) -> str:
 
 
 def _accuracies(run: RunFolder) -> Figure | None:
-    data = []
+    data: list[dict[str, Any]] = []
     found = _evaluations(run)
     for split, dash in zip(SPLITS, ("solid", "dot"), strict=True):
         for key, own in found.items():

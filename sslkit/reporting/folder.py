@@ -149,7 +149,8 @@ class RunFolder:
     @cached_property
     def _kept(self) -> dict[Key, dict[str, Any]]:
         """What was measured since."""
-        return {**kept_metrics(self.path), BASELINE: kept_metrics(self.path / BASELINE).get(0, {})}
+        found: dict[Key, dict[str, Any]] = {key: own for key, own in kept_metrics(self.path).items()}  # noqa: C416
+        return {**found, BASELINE: kept_metrics(self.path / BASELINE).get(0, {})}
 
     def metrics(self, key: Key) -> dict[str, Any]:
         """All that was measured of a model: by its run, and what `sslkit evaluate --keep` added since."""

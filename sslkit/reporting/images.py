@@ -44,7 +44,9 @@ def _share(name: str, sizes: dict[str, Any]) -> str:
 
 def _classes(run: RunFolder) -> Figure | None:
     """Labels by class, and the true classes of the pool where they were known."""
-    facts = next((card["facts"] for card in run.cards.values() if isinstance(card.get("facts"), dict)), {})
+    facts: dict[str, Any] = next(
+        (card["facts"] for card in run.cards.values() if isinstance(card.get("facts"), dict)), {}
+    )
     counts = facts.get("class_counts")
     if not isinstance(counts, list) or len(counts) != len(run.classes) or not run.classes:
         return None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..comparison.members import Member, members_of
+from ..comparison.studies import RESULTS
 from ..errors import RunError
 from ..images.words import counted
 from .folder import RunFolder
@@ -46,12 +47,26 @@ def make(paths: Sequence[Path], out: Path, force: bool = False) -> Made:
     """Write the page. Raises `RunError` for what is no run, and for a file that is something else; then nothing is left."""
     if not paths:
         raise RunError("no run is named: name a run's folder, or one that holds runs")
+    members = _members(paths)
     check_out(out, force)
-    members = members_of(paths)
-    made = story_of_run(RunFolder(members[0])) if len(members) == 1 else story_of_runs(paths, members)
-    text = written(made)
+    alone = len(members) == 1 and not _is_study(paths)
+    text = written(story_of_run(RunFolder(members[0])) if alone else story_of_runs(paths, members))
     _put(out, text)
     return Made(out, len(members), text.count('<figure class="plot"'), tuple(_warnings(members)))
+
+
+def _members(paths: Sequence[Path]) -> list[Member]:
+    """The runs; a study whose runs are gone still has its results."""
+    try:
+        return members_of(paths)
+    except RunError:
+        if _is_study(paths):
+            return []
+        raise
+
+
+def _is_study(paths: Sequence[Path]) -> bool:
+    return len(paths) == 1 and (paths[0] / RESULTS).is_file()
 
 
 def check_out(out: Path, force: bool) -> None:

@@ -95,13 +95,8 @@ def _counted(
     rows = sum(len(shard["label"]) for shard in shards)
     if truth is not None and len(truth) != rows:
         truth = None
-    pool = Pool(
-        generation,
-        rows,
-        *(np.zeros(classes, np.int64) for _ in range(2)),
-        np.zeros(classes),
-        *(np.zeros(classes, np.int64) for _ in range(2)),
-    )
+    predicted, kept, judged, right = np.zeros((4, classes), np.int64)
+    pool = Pool(generation, rows, predicted, kept, np.zeros(classes), judged, right)
     pool.bins = {name: np.zeros(BINS, np.int64) for name in ("right", "wrong", "kept", "dropped")}
     flows = (
         np.zeros(classes * classes, np.int64)
@@ -158,4 +153,5 @@ def _confidence(part: dict[str, Column], label: Column, classes: int) -> NDArray
         return dense.astype(np.float64)
     values, hit = np.asarray(part["raw.values"]), np.asarray(part["raw.classes"]) == label[:, None]
     others = np.minimum(np.asarray(part["raw.rest"]) / max(1, classes - values.shape[1]), values[:, -1])
-    return np.where(hit.any(1), (values * hit).sum(1), others).astype(np.float64)
+    found: NDArray[np.float64] = np.where(hit.any(1), (values * hit).sum(1), others).astype(np.float64)
+    return found

@@ -157,12 +157,12 @@ def _confusion(run: RunFolder, key: Key, measured: dict[str, Any]) -> Part:
     shares = [[number / sum(row) if sum(row) else None for number in row] for row in matrix]
     axis = {**classes_axis(classes), "constrain": "domain"}
     trace: dict[str, Any] = {
-        "type": "heatmap", "z": shares, "zmin": 0, "zmax": 1, "customdata": matrix, "xgap": 1, "ygap": 1,
-        "meta": {"classes": list(range(size)), "color": color(key)}, "colorbar": {"tickformat": ".0%", "len": 0.8},
-        "hovertemplate": "%{customdata:,} of class %{y} taken for %{x} (%{z:.1%})<extra></extra>",
+        "type": "heatmap", "z": shares, "zmin": 0, "zmax": 1, "xgap": 1, "ygap": 1,
+        "meta": {"classes": list(range(size)), "names": classes, "counts": matrix, "color": color(key)}, "colorbar": {"tickformat": ".0%", "len": 0.8},
+        "hovertemplate": "%{customdata[0]:,} of %{customdata[1]} taken for %{customdata[2]} (%{z:.1%})<extra></extra>",
         **({"text": [[str(number) if number else "" for number in row] for row in matrix], "texttemplate": "%{text}"} if size <= WRITTEN else {}),
     }  # fmt: skip
-    axes = {"xaxis": {**axis, "title": "taken for"}, "yaxis": {**axis, "title": "is", "autorange": "reversed", "scaleanchor": "x"},
+    axes: dict[str, Any] = {"xaxis": {**axis, "title": "taken for"}, "yaxis": {**axis, "title": "is", "autorange": "reversed", "scaleanchor": "x"},
             "height": min(760, 260 + 26 * min(size, FEW_TICKS))}  # fmt: skip
     axes["yaxis"].pop("range")
     says = "Rows are the truth; a row's colours are shares of its images. The filter by class frames one."

@@ -97,6 +97,7 @@ function painted(trace) {
   const meta = trace.meta || {}, now = scheme(), made = { ...trace };
   if (trace.type === "heatmap" || meta.ramp) {
     made.colorscale = [[0, now.low], [1, now.high]];
+    if (meta.names) made.customdata = meta.counts.map((row, i) => row.map((count, j) => [count, meta.names[i], meta.names[j]]));
     made.colorbar = { thickness: 12, outlinewidth: 0, ...trace.colorbar };
     return made;
   }

@@ -21,7 +21,8 @@ KINDS = (
 
 def time(run: RunFolder) -> Section:
     """A bar for each generation, by what took the time."""
-    found = {key: own for key in [*run.entries, BASELINE] if (own := _spent(run, key))}
+    keys: list[Key] = [*run.entries, BASELINE]
+    found = {key: own for key in keys if (own := _spent(run, key))}
     if not found:
         return Section("time", "Where the time went", [Prose("Nothing is finished whose time could be told.", "note")])
     titles = [run.title(key) for key in found]
@@ -81,14 +82,12 @@ def _spent(run: RunFolder, key: Key) -> dict[str, float]:
 
 def _labeling(events: Events, generation: int) -> float:
     """From the end of the generation before, or from where the run was taken up again, to the end of labeling."""
-    ends = [one.get("time") for one in events.labels if one["generation"] == generation]
+    ends = [one["time"] for one in events.labels if one["generation"] == generation and is_number(one.get("time"))]
     before: list[Any] = [one.get("time") for one in events.generations if one["generation"] == generation - 1]
     begun = [
-        moment
-        for moment in [*before, events.start.get("time")]
-        if is_number(moment) and ends and is_number(ends[-1]) and moment <= ends[-1]
+        moment for moment in [*before, events.start.get("time")] if is_number(moment) and ends and moment <= ends[-1]
     ]
-    return max(0.0, ends[-1] - max(begun)) if begun else 0.0
+    return float(ends[-1] - max(begun)) if begun else 0.0
 
 
 def _evaluating(events: Events, generation: int) -> float:

@@ -14,7 +14,7 @@ from .curves import curves, short_curves
 from .folder import RunFolder
 from .headline import headline
 from .images import data, remarks
-from .parts import Choice, Filter, Part, Report, Section
+from .parts import Choice, Filter, Part, Prose, Report, Section
 from .quality import quality
 from .robust import robustness
 from .setup import setup
@@ -38,17 +38,24 @@ def story_of_run(run: RunFolder) -> Report:
 
 
 def story_of_runs(paths: Sequence[Path], members: Sequence[Member]) -> Report:
-    """A page of several runs."""
+    """A page of several runs, or of a study."""
     from . import comparing
 
-    compared = comparing.sections_of_members(members)
+    study = len(paths) == 1 and comparing.is_study(paths[0])
+    compared = comparing.sections_of_study(paths[0]) if study else comparing.sections_of_members(members)
     runs = [RunFolder(member) for member in members[:MOST_RUNS]]
-    each = Choice("Run", [(run.name, _short(run)) for run in runs])
+    each: list[Part] = [Choice("Run", [(run.name, _short(run)) for run in runs])] if runs else []
+    if len(members) > len(runs):
+        each.append(
+            Prose(
+                f"The first {len(runs)} of {len(members)} runs; a page of its own tells of each: sslkit report RUN",
+                "note",
+            )
+        )
     facts = [counted(len(members), "run"), ", ".join(printable(str(path)) for path in paths[:4]), _made()]
     name = printable(paths[0].absolute().name) if len(paths) == 1 else counted(len(members), "run")
-    return Report(
-        f"Report of {name}", facts, [*compared, Section("runs", "Each run", [each])], comparing.filters_of(compared)
-    )
+    sections = [*compared, *([Section("runs", "Each run", each)] if each else [])]
+    return Report(f"{'Study' if study else 'Report of'} {name}", facts, sections, comparing.filters_of(compared))
 
 
 def _short(run: RunFolder) -> list[Part]:
