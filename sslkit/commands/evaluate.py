@@ -92,7 +92,7 @@ def evaluate(
         chosen = sets or (() if names else (STANDARD,))
         bench = Bench(run, names=names, sets=chosen, data=data, overrides=changes, baseline=baseline, device=device)
         numbers = bench.finished if generation == "all" else [bench.number(int(generation))]
-        made = [one for number in numbers for one in measured(bench, number, weights, keep)]
+        made = measured(bench, numbers, weights, keep)
     if as_json:
         click.echo(json.dumps(document(bench, made), indent=1, allow_nan=False))
     else:
@@ -109,17 +109,19 @@ def quiet(as_json: bool) -> Iterator[None]:
         yield
 
 
-def measured(bench: Bench, number: int, weights: str | None, keep: bool) -> Iterator[Evaluation]:
-    """One generation's evaluation, kept if asked; on a terminal, what is going on is said."""
-    from rich.console import Console
-
+def measured(bench: Bench, numbers: Sequence[int], weights: str | None, keep: bool) -> list[Evaluation]:
+    """The generations' evaluations, kept if asked; on a terminal, how far it is."""
     from ..measuring import keeping
+    from ..waiting import waiting
 
-    with Console(stderr=True).status(f"measuring generation {number}"):
-        made = bench.measure(number, weights)
-    if keep:
-        keeping.keep(bench, made)
-    yield made
+    made = []
+    with waiting("measuring models", len(numbers), at_once=True) as done:
+        for number in numbers:
+            made.append(bench.measure(number, weights))
+            if keep:
+                keeping.keep(bench, made[-1])
+            done(1)
+    return made
 
 
 def document(bench: Bench, made: Sequence[Evaluation]) -> dict[str, Any]:

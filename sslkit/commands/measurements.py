@@ -38,6 +38,11 @@ def is_table(measured: Any) -> bool:
     return len({tuple(row) for row in measured.values()}) == 1
 
 
+def is_curve(measured: Any) -> bool:
+    """Whether a table has one column: a value at each of its rows."""
+    return is_table(measured) and len(next(iter(measured.values()))) == 1
+
+
 def is_matrix(measured: Any) -> bool:
     """Whether a value counts classes that are taken for classes."""
     if not isinstance(measured, dict) or set(measured) != {"classes", "matrix"}:
@@ -66,8 +71,12 @@ def brief_words(name: str, measured: Any) -> str:
 
 
 def headline(metrics: dict[str, Any]) -> Iterator[RenderableType]:
-    """Numbers of one model: a row for each metric, a column for each split; then what belongs to no split."""
-    brief = {name: value for name, value in metrics.items() if value is None or is_brief(value)}
+    """Numbers of one model: a row for each metric, a column for each split; then what belongs to no split.
+
+    Points of a curve (`test_fgsm_2` of the table `test_fgsm`) are told by the curve.
+    """
+    points = {f"{name}_{row}" for name, rows in metrics.items() if is_curve(rows) for row in rows}
+    brief = {n: value for n, value in metrics.items() if (value is None or is_brief(value)) and n not in points}
     names = list(dict.fromkeys(bare(name) for name in brief if split_of(name)))
     columns = []
     for split in SPLITS:
@@ -113,8 +122,12 @@ def details(metrics: dict[str, Any]) -> Iterator[RenderableType]:
 
 
 def table(name: str, rows: dict[str, dict[str, Any]]) -> Iterator[RenderableType]:
-    """A table by class; of a long one the rows that are lowest in the first column."""
+    """A table by class; of a long one the rows that are lowest in the first column. A curve is one line."""
     heads = list(next(iter(rows.values())))
+    if is_curve(rows) and len(rows) <= ROWS:
+        yield Text(words(name), style="bold")
+        yield Blocks([words(heads[0])], [Column(row, [cell(heads[0], rows[row][heads[0]])]) for row in rows])
+        return
     first, chosen = (heads or [""])[0], list(rows)
     if len(rows) > ROWS:
         low = [row for row in chosen if is_number(rows[row].get(first))]

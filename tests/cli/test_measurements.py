@@ -45,6 +45,15 @@ def test_a_row_for_each_model_metrics_of_test_images_first():
     assert lines == [["test", "nll", "validation", "nll"], ["0", "1", "2"], ["1", "0.5", "–"]]
 
 
+def test_a_curve_is_one_line_and_its_points_are_no_rows_of_their_own():
+    curve = {"0": {"accuracy": 0.75}, "2": {"accuracy": 0.5}, "16": {"accuracy": None}}
+    metrics = {"test_nll": 1.0, "test_fgsm_2": 0.5, "test_fgsm_16": None, "test_fgsm": curve, "test_fgsm_3": 0.25}
+    numbers = [line.split() for line in text_of(*measurements.headline(metrics)).splitlines()]
+    assert ["nll", "1"] in numbers and ["fgsm", "3", "0.25"] in numbers and len(numbers) == 4
+    lines = [line.split() for line in text_of(*measurements.details(metrics)).splitlines()]
+    assert lines[1:3] == [["test", "fgsm"], ["0", "2", "16"]] and lines[-1] == ["accuracy", "75.00%", "50.00%", "–"]
+
+
 def test_a_table_by_class():
     rows = {
         "cat": {"accuracy": 0.9, "images": 1200, "mistaken_for": {"dog": 100, "fox": 20}},

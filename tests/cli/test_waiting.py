@@ -39,3 +39,25 @@ def test_no_bar_below_a_live_view(monkeypatch):
         assert list(waited(range(5), "attacking", 5)) == [0, 1, 2, 3, 4]
     assert "steps" in screen.getvalue() and sys.stderr.getvalue() == ""
     assert list(waited(range(5), "attacking", 5)) == [0, 1, 2, 3, 4] and "attacking" in sys.stderr.getvalue()
+
+
+def test_work_within_another_work_has_its_line_below(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setattr(waiting, "PATIENCE", -1)
+    with waiting.waiting("measuring", 2, at_once=True) as done:
+        for _ in range(2):
+            assert list(waited(range(3), "attacking", 3)) == [0, 1, 2]
+            waiting._open[0].progress.refresh()
+            done(1)
+        assert [task.description for task in waiting._open[0].progress.tasks] == ["measuring"], "it is gone when done"
+    assert waiting._open == []
+    said = sys.stderr.getvalue()
+    assert "measuring" in said and "attacking" in said
+
+
+def test_work_that_fails_leaves_no_bar(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with pytest.raises(OSError, match="full"), waiting.waiting("outer", 1), waiting.waiting("inner", 1):
+        raise OSError("full")
+    assert waiting._open == []

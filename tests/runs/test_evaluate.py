@@ -138,6 +138,21 @@ def test_the_standard_set_is_complete_and_ends_at_the_last_generation(done):
     assert np.trace(matrix) / matrix.sum() == made.metrics["test_accuracy"]
 
 
+def test_the_robustness_set_has_every_figure_of_its_kind(done):
+    """Each attack, each corruption, each perturbation, and what is relative to the run's own baseline."""
+    quick = {"metric.corruptions.severities": [1, 5], "metric.perturbations.frames": 3, "metric.pgd.steps": 2}
+    made = sslkit.evaluate(done, metrics="robustness", overrides=quick, device="cpu").metrics
+    clean = made["test_accuracy"]
+    for attack in ("fgsm", "pgd"):
+        assert list(made[f"test_{attack}"]) == ["0", "2", "4", "8", "16"]
+        assert made[f"test_{attack}"]["0"]["accuracy"] == clean
+        assert made[f"test_{attack}"]["16"]["accuracy"] == made[f"test_{attack}_16"]
+    assert len(made["test_corruptions"]) == 15 and len(made["test_perturbations"]) == 10
+    assert made["test_corruptions"]["fog"]["ce"] > 0, "relative to the baseline"
+    assert {"test_ece", "test_brier", "test_nll", "test_reliability", "test_flip_probability"} <= made.keys()
+    assert made["test_accuracy"] == done.summary["generations"][-1]["test_accuracy"]
+
+
 @pytest.mark.parametrize(("weights", "file", "prefix"), [
     ("average", "model.safetensors", "/average/"), ("student", "model.safetensors", "/student/"),
     ("selected", "selected.safetensors", "/weights/"),
