@@ -90,7 +90,7 @@ def band(whose: Whose, pieces: Sequence[tuple[Sequence[Any], Sequence[Any], Sequ
     for xs, low, high in pieces:
         x += [None] * bool(x) + [*xs, *reversed(xs)]
         y += [None] * bool(y) + [*low, *reversed(high)]
-    more = {"showlegend": False, "hoverinfo": "skip", "line": {"width": 0}, "opacity": 0.35}
+    more = {"showlegend": False, "hoverinfo": "skip", "line": {"width": 0}, "opacity": 0.25}
     return trace(whose.name, whose, x, y, mode="lines", fill="toself", **more)
 
 

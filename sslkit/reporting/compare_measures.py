@@ -43,8 +43,8 @@ def _generations(cohorts: Sequence[Cohort], name: str) -> Figure | None:
     lines = {cohort.whose: [_by_index(one, name) for one in cohort.seen] for cohort in cohorts}
     if not any(found for own in lines.values() for found in own):
         return None
-    traces = layered(overlaid(cohort, lines[cohort.whose]) for cohort in cohorts)
     indices = sorted({index for own in lines.values() for found in own for index in found})
+    traces = layered(overlaid(cohort, _level(cohort, lines[cohort.whose], indices)) for cohort in cohorts)
     rows = [
         [cohort.name, *(spread_words(_spread(lines[cohort.whose], index)) for index in indices)] for cohort in cohorts
     ]
@@ -53,7 +53,24 @@ def _generations(cohorts: Sequence[Cohort], name: str) -> Figure | None:
     ticks = {"tickmode": "array", "tickvals": indices, "ticktext": [f"{index:g}" for index in indices]}
     axes = layout("generation", axis, xaxis=ticks,
                   yaxis={"tickformat": ".0%"}, showlegend=True)  # fmt: skip
-    return Figure(title, traces, axes, "Mean over seeds; the band reaches from the lowest to the highest.", table)
+    says = "Mean over seeds; the band reaches from the lowest to the highest."
+    if len(indices) > 1 and any(map(_single, cohorts)):
+        says += " A level line is a recipe of a single generation."
+    return Figure(title, traces, axes, says, table)
+
+
+def _single(cohort: Cohort) -> bool:
+    """Whether its runs have but one model each."""
+    return all(len(one.member.generations) < 2 for one in cohort.counted)
+
+
+def _level(
+    cohort: Cohort, lines: Sequence[Mapping[float, float]], indices: Sequence[float]
+) -> Sequence[Mapping[float, float]]:
+    """What is no matter of generations, as a level line over all of them."""
+    if not _single(cohort):
+        return lines
+    return [dict.fromkeys(indices, value) for own in lines for value in list(own.values())[-1:]]
 
 
 def _by_index(seen: Seen, name: str) -> dict[float, float]:

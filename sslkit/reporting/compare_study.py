@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 
 from ..comparison.members import read_member
@@ -47,7 +48,8 @@ def run_cohorts(results: Results) -> list[Cohort]:
 
 def _together(rows: Sequence[ResultRow]) -> str:
     more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
-    return ", ".join(row.name for row in rows[:3]) + more
+    ordered = sorted(rows, key=lambda row: sys.maxsize if row.generation is None else row.generation)
+    return ", ".join(row.name for row in ordered[:3]) + more
 
 
 def _seen(row: ResultRow, seed: int) -> Seen:
@@ -123,9 +125,9 @@ def differences(results: Results) -> list[Section]:
     if not options:
         return []
     told = options[0][1] if len(options) == 1 else [Choice("Measure", options)]
-    return [
-        Section("differences", "What the paper measured, and what these runs did", [*told, Prose(_legend(results))])
-    ]
+    papers = any(one.paper is not None for row in results.rows for one in row.measures.values())
+    title = "The paper and these runs" if papers else "Differences"
+    return [Section("differences", title, [*told, Prose(_legend(results))])]
 
 
 def _difference(results: Results, measure: str) -> Iterator[Part]:

@@ -178,6 +178,14 @@ def test_generations_have_a_mean_for_each_recipe(two):
     )
 
 
+def test_a_recipe_of_a_single_generation_is_a_level_line(make):
+    runs = [make("a"), make("alone", tests=(0.85,), overrides={"steps": 7})]
+    figure = titled(sections_of_runs(runs), "Test accuracy by generation")
+    assert [(trace["x"], trace["y"]) for trace in figure.data] == [([0, 1], [0.8, 0.9]), ([0, 1], [0.85, 0.85])]
+    assert "single generation" in figure.says
+    assert figure.table.rows[1][1:] == ["85.00%", "–"]
+
+
 def test_one_seed_has_no_interval_and_it_is_said_why(make):
     runs = [make("a"), make("b", overrides={"noise.dropout.rate": 0.25}, tests=(0.8, 0.95))]
     sections = sections_of_runs(runs)
@@ -402,7 +410,7 @@ def test_rows_that_are_generations_of_the_same_runs_are_drawn_once(study):
         "mixed",
     }
     by_generation = titled(sections, "Test accuracy by generation")
-    assert [row[0] for row in by_generation.table.rows] == ["base, teacher", "worse", "mixed"]
+    assert [row[0] for row in by_generation.table.rows] == ["teacher, base", "worse", "mixed"]
     assert by_generation.table.rows[0][1] == "71.00% ± 1.00"
 
 
