@@ -405,7 +405,7 @@ def test_rows_that_are_generations_of_the_same_runs_are_drawn_once(study):
     sections = sections_of_study(study())
     figure = titled(sections, "Test accuracy while training")
     assert {trace["name"] for trace in figure.data if trace.get("showlegend", True)} == {
-        "base, teacher",
+        "teacher, base",
         "worse",
         "mixed",
     }
