@@ -18,7 +18,7 @@ from sslkit.errors import DataError
 from sslkit.waiting import waiting
 
 from .corrupting.constants import ALEXNET, SEVERITIES
-from .corrupting.corrupt import OPERATIONS, Bytes, check_shape, corrupted
+from .corrupting.corrupt import OPERATIONS, Bytes, check_channels, check_side, corrupted
 from .corrupting.drawing import image_keys
 from .corrupting.published import published
 from .corrupting.scores import mean_of, relative, why_absent
@@ -81,14 +81,10 @@ class Corruptions:
     @hookimpl
     def measure(self, model: Classifier, data: Data, baseline: Classifier | None, progress: Progress) -> dict[str, Any]:
         """The errors at a generation's end, where the images' classes are known."""
+        where = f"[[metric]] {progress.plugin}"
+        self._check(data, where)
         if progress.step < progress.steps or (self.folder is None and not (data.test and data.test.known)):
             return {}
-        where = f"[[metric]] {progress.plugin}"
-        if self.reference == "alexnet" and len(data.classes) != IMAGENET:
-            raise DataError(
-                f'{where}: reference = "alexnet" has errors on the 1,000 classes of ImageNet, the model has '
-                f'{len(data.classes)}. Take reference = "baseline", or a table of a model of these classes'
-            )
         asked = baseline if self.reference == "baseline" else None
         known = self._known[2] if self._known and self._known[0] is asked and self._known[1] is data else None
         models = [model] if asked is None or known is not None else [model, asked]
@@ -97,6 +93,17 @@ class Corruptions:
             known = measured[1]
             self._known = asked, data, known
         return self._told(measured[0], self._reference(known))
+
+    def _check(self, data: Data, where: str) -> None:
+        """Refuse what cannot be measured: at the first evaluation, not at the end, when hours of training lie before it."""
+        check_channels(data.channels, where)
+        if self.folder is not None:
+            published(where, self.folder, data, self.corruptions)
+        if self.reference == "alexnet" and len(data.classes) != IMAGENET:
+            raise DataError(
+                f'{where}: reference = "alexnet" has errors on the 1,000 classes of ImageNet, the model has '
+                f'{len(data.classes)}. Take reference = "baseline", or a table of a model of these classes'
+            )
 
     def _errors(self, models: list[Classifier], data: Data, progress: Progress, where: str) -> list[Errors]:
         """Of each model, by corruption and severity."""
@@ -118,7 +125,7 @@ class Corruptions:
         rows = chosen(of_known_class(data.test), self.images)
 
         def changed(position: Rows, images: Bytes) -> Iterator[Bytes]:
-            check_shape(images, where)
+            check_side(images.shape[1], where)
             keys = {name: image_keys(fixed(progress, name), position) for name in self.corruptions}
             for name, severity in cells:
                 yield corrupted(name, severity, images, keys[name])
@@ -135,15 +142,17 @@ class Corruptions:
     ) -> NDArray[np.float64]:
         """Errors on published images (models, cells)."""
         assert self.folder is not None
-        source, errors = published(where, self.folder, data, self.corruptions), np.zeros((len(models), len(cells)))
+        source = published(where, self.folder, data, self.corruptions)
+        wrong, shown = np.zeros((len(models), len(cells))), np.zeros(len(cells))
         with waiting("reading corrupted images", len(cells)) as done:
             for column, (name, severity) in enumerate(cells):
                 images = source.images(name, severity)
                 rows = chosen(of_known_class(images), self.images)
                 for number, position, named in answers(models, images, rows, lambda _, made: [made]):
-                    errors[number, column] += mistakes(images, position, named)[0] / len(rows)
+                    wrong[number, column] += mistakes(images, position, named)[0]
+                shown[column] = len(rows)
                 done(1)
-        return errors
+        return wrong / shown
 
     def _reference(self, baseline: Errors | None) -> Mapping[str, list[float]]:
         """The reference's errors by corruption; where only their mean is known, as often as there are severities."""

@@ -13,7 +13,7 @@ from annotated_types import Ge, Interval, MinLen, Unit
 from sslkit import Classifier, Data, Images, Progress, hookimpl
 from sslkit.waiting import waiting
 
-from .corrupting.corrupt import Bytes, check_shape
+from .corrupting.corrupt import Bytes, check_channels, check_side
 from .corrupting.drawing import image_keys
 from .corrupting.scores import flips, mean_of, relative, why_absent
 from .corrupting.sequences import SEQUENCES, frames_of, sequence
@@ -68,6 +68,7 @@ class Perturbations:
     @hookimpl
     def measure(self, model: Classifier, data: Data, baseline: Classifier | None, progress: Progress) -> dict[str, Any]:
         """The flips at a generation's end, where there are test images."""
+        check_channels(data.channels, f"[[metric]] {progress.plugin}")
         if progress.step < progress.steps or not data.test:
             return {}
         asked = baseline if self.reference == "baseline" else None
@@ -81,12 +82,13 @@ class Perturbations:
 
     def _flips(self, models: list[Classifier], images: Images, progress: Progress) -> list[Flips]:
         """The probabilities of each model, on sequences of images that are read once."""
-        found: list[Flips] = [dict.fromkeys(self.perturbations, 0.0) for _ in models]
+        counts = [dict.fromkeys(self.perturbations, 0) for _ in models]
+        steps = [dict.fromkeys(self.perturbations, 0) for _ in models]
         rows, where = chosen(np.arange(len(images)), self.images), f"[[metric]] {progress.plugin}"
         shown: dict[str, int] = {}  # frames of each sequence
 
         def changed(position: Rows, seen: Bytes) -> Iterator[Bytes]:
-            check_shape(seen, where)
+            check_side(seen.shape[1], where)
             for name in self.perturbations:
                 shown[name] = frames_of(name, seen.shape[1], self.frames)
                 yield from sequence(name, seen, image_keys(fixed(progress, name), position), self.frames)
@@ -94,10 +96,12 @@ class Perturbations:
         with waiting("perturbing test images", len(rows)) as done:
             for number, position, named in answers(models, images, rows, changed):
                 for name, part in zip(shown, torch.stack(named, 1).split(list(shown.values()), 1), strict=True):
-                    count = flips(part, SEQUENCES[name].from_first)
-                    found[number][name] += count / ((shown[name] - 1) * len(rows))
+                    counts[number][name] += flips(part, SEQUENCES[name].from_first)
+                    steps[number][name] += len(position) * (shown[name] - 1)
                 done(len(position) if number == 0 else 0)
-        return found
+        return [
+            {name: count / whole[name] for name, count in own.items()} for own, whole in zip(counts, steps, strict=True)
+        ]
 
     def _told(self, found: Flips, reference: Mapping[str, float]) -> dict[str, Any]:
         """The numbers, the table, and a sentence where there is no mean rate."""

@@ -63,16 +63,19 @@ def corrupted(name: str, severity: int, images: Bytes, keys: Keys) -> Bytes:
     return as_bytes(OPERATIONS[name](floats(images), keys, constants, scale))
 
 
-def check_shape(images: Bytes, where: str) -> None:
-    """Raise `DataError` for images (N, H, W, C) that the operations are not made for; `where` is the metric's name."""
-    height, width, channels = images.shape[1:]
+def check_channels(channels: int, where: str) -> None:
+    """Raise `DataError` for images that have neither one channel nor three; `where` is the metric's name."""
     if channels not in (1, 3):
         raise DataError(
             f"{where}: the images have {channels} channels, accepted are 1 (gray) and 3 (red, green, blue): the published "
             "corruptions and perturbations are of photographs. Leave the metric out"
         )
-    if height != width or height < SMALLEST:
+
+
+def check_side(side: int, where: str) -> None:
+    """Raise `DataError` for images of too few pixels on a side."""
+    if side < SMALLEST:
         raise DataError(
-            f"{where}: the model sees images of {height} x {width} pixels, accepted are squares of at least "
-            f"{SMALLEST} x {SMALLEST}. Leave the metric out, or set a larger [model] size"
+            f"{where}: the model sees images of {side} x {side} pixels, accepted are {SMALLEST} x {SMALLEST} and more. "
+            "Leave the metric out, or set a larger [model] size"
         )

@@ -1,0 +1,212 @@
+"""Errors on corrupted images, relative to a reference model's: by hand, and whatever the pieces."""
+
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from natural import Bytes, Foreseen, data_of, photographs
+
+from sslkit import Data, Progress
+from sslkit.errors import DataError
+from sslkit_plugins.metric.corrupting.constants import ALEXNET, SEVERITIES
+from sslkit_plugins.metric.corrupting.corrupt import OPERATIONS, corrupted
+from sslkit_plugins.metric.corrupting.drawing import image_keys
+from sslkit_plugins.metric.corrupting.scores import mean_of, relative
+from sslkit_plugins.metric.corruptions import Corruptions
+
+END = Progress(3, generation=2, step=9, steps=9, plugin="robust")
+CELLS = list(product(OPERATIONS, SEVERITIES))
+TRUTH = [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
+DATA = data_of(photographs(10, 8, 1), TRUTH)
+
+
+def scripted(wrong: dict[tuple[str, int], int]) -> Foreseen:
+    """A model that errs on so many of the ten images, in the order in which they are asked for."""
+    counts = iter(wrong.values())
+
+    def named(images: Bytes) -> np.ndarray:
+        classes, errors = np.array(TRUTH), next(counts)
+        classes[:errors] = (classes[:errors] + 1) % 3
+        return classes
+
+    return Foreseen(named, 3)
+
+
+def by_brightness(images: Bytes) -> np.ndarray:
+    """A model that looks: dark, medium or light."""
+    return np.digitize(images.mean((1, 2, 3)), [90, 120])
+
+
+def measured(model: Foreseen, data: Data = DATA, baseline: Foreseen | None = None, **settings: Any) -> dict[str, Any]:
+    return Corruptions(**settings).measure(model, data, baseline, END)
+
+
+def test_mean_corruption_error_by_hand() -> None:
+    mine = {cell: 1 + (i % 4) for i, cell in enumerate(CELLS)}
+    theirs = {cell: 2 + (i % 7) for i, cell in enumerate(CELLS)}
+    found = measured(scripted(mine), baseline=scripted(theirs))
+    ratios = {
+        name: sum(mine[name, s] for s in SEVERITIES) / sum(theirs[name, s] for s in SEVERITIES) for name in OPERATIONS
+    }
+    drawn = ratios.pop("frost")
+    assert found["test_mce_without_frost"] == pytest.approx(sum(ratios.values()) / 14)
+    assert found["test_corruption_error"] == pytest.approx(np.mean(list(mine.values())) / 10)
+    table = found["test_corruptions"]
+    assert list(table) == [name if name != "frost" else "frost (drawn)" for name in OPERATIONS]
+    assert table["fog"] == {
+        **{str(s): mine["fog", s] / 10 for s in SEVERITIES},
+        "mean": pytest.approx(sum(mine["fog", s] for s in SEVERITIES) / 50),
+        "ce": pytest.approx(ratios["fog"]),
+    }
+    assert table["frost (drawn)"]["ce"] == pytest.approx(drawn)
+    assert "test_mce" not in found
+
+
+def test_errors_are_those_of_a_loop_over_images() -> None:
+    found = measured(Foreseen(by_brightness, 3), corruptions=["snow", "fog", "gaussian_noise"], severities=[2, 5])
+    images = photographs(10, 8, 1)
+    for name, severity in product(("snow", "fog", "gaussian_noise"), (2, 5)):
+        keys = image_keys(replace(END, generation=0, step=0).key(name), np.arange(10))
+        named = [by_brightness(corrupted(name, severity, images[i : i + 1], keys[i : i + 1]))[0] for i in range(10)]
+        wrong = np.mean(np.array(named) != TRUTH)
+        assert found["test_corruptions"][name][str(severity)] == pytest.approx(wrong)
+    assert "test_mce_without_frost" not in found  # of three corruptions it would be something else
+
+
+def test_the_pieces_of_a_split_change_nothing() -> None:
+    whole = measured(Foreseen(by_brightness, 3))
+    assert measured(Foreseen(by_brightness, 3, rows=3)) == whole
+    again = Corruptions().measure(Foreseen(by_brightness, 3), DATA, None, replace(END, generation=0, step=5, steps=5))
+    assert again == whole  # every generation is shown the same images
+    other = Corruptions().measure(Foreseen(by_brightness, 3), DATA, None, replace(END, seed=4))
+    assert other != whole
+
+
+def test_some_images_stand_for_all_at_equal_distances() -> None:
+    truth = [0, 1, -1, 0, 1, 2, -1, 1, 2, 0]
+    data = data_of(photographs(10, 8, 1), truth)
+    seen: list[int] = []
+
+    def named(images: Bytes) -> np.ndarray:
+        seen.append(len(images))
+        return np.zeros(len(images), np.int64)
+
+    found = measured(Foreseen(named, 3), data, corruptions=["contrast"], severities=[1], images=4)
+    assert seen == [4]  # of rows 0, 3, 5, 8 of class 0, 0, 2, 2
+    assert found["test_corruption_error"] == 0.5
+    assert measured(Foreseen(named, 3), data, corruptions=["contrast"], images=99)["test_corruption_error"] == 5 / 8
+
+
+def test_without_a_reference_there_is_no_mean_corruption_error_and_a_sentence_says_why() -> None:
+    found = measured(Foreseen(by_brightness, 3))
+    assert "test_mce_without_frost" not in found
+    assert "mCE) is left out" in found["test_corruptions_note"]
+    assert "baseline = true" in found["test_corruptions_note"]
+    assert {row["ce"] for row in found["test_corruptions"].values()} == {None}
+
+
+def test_a_reference_without_errors_measures_nothing() -> None:
+    theirs = {cell: 0 if cell[0] == "fog" else 1 for cell in CELLS}
+    found = measured(scripted(dict.fromkeys(CELLS, 1)), baseline=scripted(theirs))
+    assert found["test_corruptions"]["fog"]["ce"] is None
+    assert found["test_corruptions"]["snow"]["ce"] == pytest.approx(1)
+    assert "the reference's figure for fog is 0" in found["test_corruptions_note"]
+    assert "test_mce_without_frost" not in found
+
+
+def test_a_table_of_errors_can_be_the_reference() -> None:
+    table = dict.fromkeys(OPERATIONS, 0.5)
+    baseline = Foreseen(by_brightness, 3)
+    found = measured(scripted(dict.fromkeys(CELLS, 2)), baseline=baseline, reference=table)
+    assert found["test_mce_without_frost"] == pytest.approx(0.4)
+    assert found["test_corruptions"]["frost (drawn)"]["ce"] is None  # its figure is of photographs
+    assert baseline.asked == 0
+    found = measured(scripted(dict.fromkeys(CELLS, 2)), reference={"fog": 0.5})
+    assert "test_mce_without_frost" not in found
+    assert found["test_corruptions"]["fog"]["ce"] == pytest.approx(0.4)
+
+
+def test_alexnets_errors_are_of_imagenets_classes() -> None:
+    with pytest.raises(
+        DataError, match=r'robust: reference = "alexnet" has errors on the 1,000 classes .* the model has 3'
+    ):
+        measured(Foreseen(by_brightness, 3), reference="alexnet")
+    data = replace(DATA, classes=tuple(f"class {i}" for i in range(1000)))
+    found = measured(scripted(dict.fromkeys(CELLS, 5)), data, reference="alexnet")
+    expected = np.mean([0.5 / error for name, error in ALEXNET.items() if name != "frost"])
+    assert found["test_mce_without_frost"] == pytest.approx(expected)
+    by_severity = [0.69528, 0.82542, 0.93554, 0.98138, 0.99452]  # as published for this one
+    assert ALEXNET["gaussian_noise"] == pytest.approx(np.mean(by_severity))
+
+
+def test_a_baseline_is_measured_once_in_a_run() -> None:
+    metric, baseline = Corruptions(), Foreseen(by_brightness, 3)
+    first = metric.measure(Foreseen(by_brightness, 3), DATA, baseline, END)
+    assert baseline.asked == 75
+    assert first["test_mce_without_frost"] == 1
+    assert metric.measure(Foreseen(by_brightness, 3), DATA, baseline, replace(END, generation=3)) == first
+    assert baseline.asked == 75
+    another = Foreseen(lambda images: np.zeros(len(images), np.int64), 3)
+    assert metric.measure(Foreseen(by_brightness, 3), DATA, another, END)["test_mce_without_frost"] != 1
+
+
+def test_a_baseline_that_sees_another_size_is_shown_images_of_it() -> None:
+    shapes: set[tuple[int, ...]] = set()
+
+    def named(images: Bytes) -> np.ndarray:
+        shapes.add(images.shape[1:3])
+        return by_brightness(images)
+
+    baseline = Foreseen(named, 3, rows=4, side=12)
+    found = measured(Foreseen(by_brightness, 3), baseline=baseline)
+    assert shapes == {(12, 12)}
+    assert baseline.asked == 3 * 75
+    alone = measured(Foreseen(by_brightness, 3, side=12))
+    assert found["test_corruptions"]["snow"]["ce"] == pytest.approx(
+        found["test_corruptions"]["snow"]["mean"] / alone["test_corruptions"]["snow"]["mean"]
+    )
+
+
+def test_nothing_is_measured_before_the_end_or_where_no_class_is_known() -> None:
+    model = Foreseen(by_brightness, 3)
+    assert Corruptions().measure(model, DATA, None, replace(END, step=8)) == {}
+    assert measured(model, replace(DATA, test=None)) == {}
+    assert measured(model, data_of(photographs(10, 8, 1), [-1] * 10)) == {}
+    assert model.asked == 0
+
+
+def test_what_cannot_be_measured_is_refused_at_the_first_evaluation(tmp_path: Path) -> None:
+    first = replace(END, step=1)
+    for settings, data in (
+        ({"folder": tmp_path / "nowhere"}, DATA),
+        ({"reference": "alexnet"}, DATA),
+        ({}, replace(DATA, channels=4)),
+    ):
+        with pytest.raises(DataError):
+            Corruptions(**settings).measure(Foreseen(by_brightness, 3), data, None, first)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"severities": [1, 1]}, "`severities` says one twice"),
+        ({"corruptions": ["fog", "fog"]}, "`corruptions` says one twice"),
+        ({"severities": [1], "reference": "alexnet"}, "`reference` has mean errors over all five severities"),
+        ({"reference": {"rain": 0.5}}, "`reference` names rain; corruptions are gaussian_noise"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Corruptions(**settings)
+
+
+def test_ratios_and_means_where_something_is_missing() -> None:
+    assert relative([0.2, 0.4], [0.4, 0.8]) == pytest.approx(0.5)
+    assert relative([0.2], [0.0]) is None
+    assert relative([0.2], []) is None
+    assert mean_of([0.5, 1.0]) == 0.75
+    assert mean_of([0.5, None]) is None
+    assert mean_of([]) is None
