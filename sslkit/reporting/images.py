@@ -10,7 +10,7 @@ import numpy as np
 from ..images.words import counted, printable
 from ..tables import ABSENT, count, is_number
 from .columns import mapped
-from .figures import classes_axis, layout
+from .figures import classes_axis, gap, layout
 from .folder import RunFolder, left_out
 from .parts import Figure, Folded, Number, Numbers, Part, Prose, Section, Table
 
@@ -61,7 +61,13 @@ def _classes(run: RunFolder) -> Figure | None:
     rows = [[name, count(counts[k]), count(pool[k]) if pool else ABSENT] for k, name in enumerate(run.classes)]
     table = Table(["class", "labels", "unlabeled, truly of it"], rows, "", [{"class": str(k)} for k in numbers])
     axes = layout(
-        "", "labels", classes_axis(run.classes), {"rangemode": "tozero", "nticks": 6}, barmode="group", height=300
+        "",
+        "labels",
+        classes_axis(run.classes),
+        {"rangemode": "tozero", "nticks": 6},
+        barmode="group",
+        bargap=gap(len(counts)),
+        height=300,
     )
     if pool:
         axes["yaxis2"] = {

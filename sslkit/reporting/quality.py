@@ -6,7 +6,7 @@ import shlex
 from typing import Any
 
 from ..tables import ABSENT, count, is_number, percent, value
-from .figures import FEW_TICKS, classes_axis, color, layout, meta
+from .figures import FEW_TICKS, classes_axis, color, gap, layout, meta
 from .folder import BASELINE, SPLITS, Key, RunFolder
 from .parts import Choice, Code, Figure, Part, Prose, Section, Table
 
@@ -184,7 +184,14 @@ def _by_class(run: RunFolder, found: dict[Key, dict[str, Any]]) -> Figure | None
                      "meta": meta(key, classes=list(range(len(names)))), "hovertemplate": "%{customdata}: %{y:.1%}"})  # fmt: skip
     rows = [[name, *(percent(tables[key].get(name, {}).get("accuracy"), 1) for key in shown)] for name in names]
     table = Table(["class", *map(run.title, shown)], rows, "", [{"class": str(number)} for number in range(len(names))])
-    axes = layout("", "accuracy", classes_axis(names), {"tickformat": ".0%", "range": [0, 1.02]}, barmode="group")
+    axes = layout(
+        "",
+        "accuracy",
+        classes_axis(names),
+        {"tickformat": ".0%", "range": [0, 1.02]},
+        barmode="group",
+        bargap=gap(len(names)),
+    )
     return Figure(
         "Accuracy by class",
         data,

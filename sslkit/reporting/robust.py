@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..tables import ABSENT, is_number, percent, value
-from .figures import layout, line, meta
+from .figures import gap, layout, line, meta
 from .folder import BASELINE, Key, RunFolder
 from .parts import Figure, Part, Prose, Section, Table
 from .quality import adding
@@ -177,7 +177,7 @@ def _flips(run: RunFolder, name: str, found: Mapping[Key, dict[str, Any]]) -> Pa
     return _bars(
         run,
         "Flips by perturbation",
-        "share of frames at which the answer changes",
+        "share that flips",
         flips,
         "How often the answer changes from one frame to the next, as an image changes little by little.",
     )
@@ -200,6 +200,7 @@ def _bars(run: RunFolder, title: str, what: str, found: Mapping[Key, Mapping[str
         {"type": "category", "tickangle": -40},
         {"tickformat": ".0%", "rangemode": "tozero"},
         barmode="group",
+        bargap=gap(len(names)),
         height=400,
     )
     return Figure(title, data, axes, says, _table(run, "", found, names))

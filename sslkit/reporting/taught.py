@@ -8,7 +8,7 @@ from typing import Any
 from ..images.words import counted
 from ..tables import ABSENT, count, percent
 from .curves import over_time
-from .figures import classes_axis, layout
+from .figures import classes_axis, gap, layout
 from .folder import RunFolder
 from .parts import Choice, Figure, Part, Prose, Section, Table
 from .pool import BINS, Pool, pools_of
@@ -20,7 +20,12 @@ STAGES = (
     ("kept", "kept by filters", "plain"),
     ("drawn", "drawn in a pass over the pool", "5"),
 )
-SIDES = (("right", "kept, right"), ("wrong", "kept, wrong"), ("kept", "kept, class not known"), ("dropped", "dropped"))
+SIDES = (
+    ("right", "kept, right"),
+    ("wrong", "kept, wrong"),
+    ("kept", "kept, of no class or not known"),
+    ("dropped", "dropped"),
+)
 
 
 def taught(run: RunFolder) -> Section:
@@ -104,7 +109,7 @@ def _balance(pool: Pool, classes: Sequence[str]) -> Figure:
     return Figure(
         "Class balance, before and after filters",
         data,
-        layout("", "images", classes_axis(classes), barmode="group"),
+        layout("", "images", classes_axis(classes), barmode="group", bargap=gap(len(classes))),
         says,
         table,
     )
@@ -145,7 +150,14 @@ def _precision(pool: Pool, classes: Sequence[str]) -> Figure:
     ]
     rows = [[name, count(judged[k]), percent(shares[k], 1)] for k, name in enumerate(classes)]
     table = Table(["class", "kept, class known", "right"], rows, "", _class_keys(classes))
-    axes = layout("", "share right", classes_axis(classes), {"tickformat": ".0%", "range": [0, 1.02]}, height=280)
+    axes = layout(
+        "",
+        "share right",
+        classes_axis(classes),
+        {"tickformat": ".0%", "range": [0, 1.02]},
+        height=280,
+        bargap=gap(len(classes)),
+    )
     return Figure(
         "Right labels by class",
         data,
