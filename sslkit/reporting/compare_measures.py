@@ -110,25 +110,51 @@ def robustness(cohorts: Sequence[Cohort]) -> list[Section]:
     """Attacks, corruptions and perturbations, where they were measured."""
     attacks = [figure for name in ATTACKS if (figure := _attack(cohorts, name))]
     rows = [figure for name in ROWS if (figure := _disturbed(cohorts, name))]
-    parts: list[Part] = [*attacks, *rows]
+    parts: list[Part] = [*attacks, *_severities(cohorts), *rows]
     return [Section("robustness", "Robustness", parts)] if parts else []
+
+
+def _severities(cohorts: Sequence[Cohort]) -> list[Figure]:
+    """Mean error over corruptions by severity, without those that are drawn and not published."""
+    lines = {cohort.whose: [*map(by_severity, cohort.tables("test_corruptions"))] for cohort in cohorts}
+    title, axis = "Test error by severity of corruptions", "severity"
+    says = "Mean over the corruptions that were measured, without drawn stand-ins: the lowest line is the most robust."
+    found = _curves(cohorts, lines, title, (axis, "test error"), says)
+    return [found] if found else []
+
+
+def by_severity(table: Mapping[str, object]) -> dict[float, float]:
+    """Severity -> mean error of a table's corruptions."""
+    rows = [row for name, row in table.items() if isinstance(row, dict) and not name.endswith("(drawn)")]
+    found: dict[float, list[float]] = {}
+    for severity, value in (item for row in rows for item in row.items()):
+        if severity.isdecimal() and is_number(value):
+            found.setdefault(float(severity), []).append(value)
+    return {severity: sum(values) / len(values) for severity, values in sorted(found.items())}
 
 
 def _attack(cohorts: Sequence[Cohort], name: str) -> Figure | None:
     title, axis = ATTACKS[name]
     lines = {cohort.whose: [curve(table, "accuracy") for table in cohort.tables(name)] for cohort in cohorts}
+    says = (
+        "The stronger the attack, the fewer images are still recognized: the line that falls last is the most robust."
+    )
+    return _curves(cohorts, lines, title, (axis, "test accuracy"), says)
+
+
+Lines = Mapping[Whose, Sequence[Mapping[float, float]]]
+
+
+def _curves(cohorts: Sequence[Cohort], lines: Lines, title: str, axes: tuple[str, str], says: str) -> Figure | None:
+    """Every recipe's line over how strongly images were disturbed; None where nobody has one."""
     there = [cohort for cohort in cohorts if any(lines[cohort.whose])]
     if not there:
         return None
     traces = layered(overlaid(cohort, lines[cohort.whose]) for cohort in there)
     xs = sorted({x for own in lines.values() for found in own for x in found})
     rows = [[cohort.name, *(spread_words(_spread(lines[cohort.whose], x)) for x in xs)] for cohort in there]
-    table = Table(["recipe", *(f"epsilon {x:g}" for x in xs)], rows)
-    axes = layout(axis, "test accuracy", yaxis={"tickformat": ".0%"}, showlegend=True)
-    says = (
-        "The stronger the attack, the fewer images are still recognized: the line that falls last is the most robust."
-    )
-    return Figure(title, traces, axes, says, table)
+    table = Table(["recipe", *(f"{axes[0].partition(',')[0]} {x:g}" for x in xs)], rows)
+    return Figure(title, traces, layout(*axes, yaxis={"tickformat": ".0%"}, showlegend=True), says, table)
 
 
 def _disturbed(cohorts: Sequence[Cohort], name: str) -> Figure | None:

@@ -272,7 +272,11 @@ def test_an_older_summary_says_what_it_can(make):
 
 
 ATTACK = {"test_fgsm": {"0": {"accuracy": 0.9}, "4": {"accuracy": 0.5}, "16": {"accuracy": 0.1}}, "test_fgsm_4": 0.5}
-CORRUPTED = {"test_corruptions": {"fog": {"1": 0.1, "mean": 0.2}, "frost (drawn)": {"mean": 0.4}}, "test_nll": 0.321}
+FOG, SNOW = {"1": 0.1, "3": 0.5, "mean": 0.2, "ce": None}, {"1": 0.3, "3": None, "mean": 0.3}
+CORRUPTED = {
+    "test_corruptions": {"fog": FOG, "snow": SNOW, "frost (drawn)": {"1": 0.9, "mean": 0.4}},
+    "test_nll": 0.321,
+}
 
 
 def test_robustness_is_overlaid_from_summaries_and_kept_evaluations(make):
@@ -290,8 +294,10 @@ def test_robustness_is_overlaid_from_summaries_and_kept_evaluations(make):
     first, second = titled(sections, "Test accuracy under FGSM").data
     assert (first["x"], first["y"]) == ([0, 4, 16], [0.9, 0.5, 0.1])
     assert (second["x"], second["y"]) == ([0, 2], [0.8, 0.3])
+    (severities,) = titled(sections, "Test error by severity of corruptions").data
+    assert (severities["x"], severities["y"]) == ([1, 3], [0.2, 0.5])
     (corrupted,) = titled(sections, "Test error under corruptions").data
-    assert corrupted["x"] == [0.2, 0.4] and corrupted["meta"]["color"] == 1
+    assert corrupted["x"] == [0.2, 0.3, 0.4] and corrupted["meta"]["color"] == 1
     measures = {row[0]: list(row[1:]) for row in parts_of(sections, Table, "measures")[0].rows}
     assert measures == {"test_fgsm_4": ["50.00%", "–"], "test_nll": ["–", "0.321"]}
 
