@@ -24,7 +24,7 @@ class Piece:
 
 
 Group = tuple[Callable[[Piece], Tensor], int]
-"What tells the group of each row of a piece, and how many groups there are."
+"What tells the group of each row of a piece, and how many groups there are; where there is one, nothing is asked."
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +50,9 @@ def count(stored: Targets, truth: Tensor, groups: Sequence[Group]) -> list[Count
     for targets in stored.pieces():
         piece = Piece(targets, targets.label, truth[targets.index])
         for total, (group_of, size) in zip(sums, groups, strict=True):
-            group = group_of(piece)
+            group = group_of(piece) if size > 1 else None
             for row, column in zip(total, _columns(piece), strict=True):
-                row += torch.bincount(group, column.double(), size)
+                row += column.sum() if group is None else torch.bincount(group, column.double(), size)
     return [Counts(*total) for total in sums]
 
 
@@ -61,7 +61,7 @@ def _columns(piece: Piece) -> list[Tensor]:
     kept, known, outside = piece.kept, piece.truth >= 0, piece.truth == OUTSIDE
     judged = kept & known
     right = judged & (piece.label == piece.truth)
-    draws = torch.where(kept, piece.targets.copies, 0.0)
+    draws = torch.where(kept, piece.targets.copies.double(), 0.0)
     return [torch.ones_like(kept), kept, known, judged, right, outside, kept & outside, draws]
 
 

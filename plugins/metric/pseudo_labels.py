@@ -80,11 +80,12 @@ class PseudoLabels:
         groups = [
             (everything, 1),
             (lambda piece: piece.label, size),
+            (lambda piece: (piece.truth + 1).clamp(min=0), size + 1),
             (lambda piece: bin_of(teacher_confidence(piece), self.bins), self.bins),
         ]
-        total, by_class, by_bin = count(stored, truth, groups)
+        total, by_class, by_truth, by_bin = count(stored, truth, groups)
         known = bool(total.known)
-        images = torch.bincount(truth[truth >= 0], minlength=size) if known else None
+        images = by_truth.images[1:] if known else None
         numbers = {"pseudo_label_coverage": coverage(total), "pseudo_label_precision": precision(total)}
         if total.outside.any():
             numbers["pseudo_label_outside"] = int(total.outside)
