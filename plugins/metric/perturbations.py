@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 import torch
-from annotated_types import Ge, Interval, MinLen, Unit
+from annotated_types import Ge, MinLen, Unit
 
 from sslkit import Classifier, Data, Images, Progress, hookimpl
 from sslkit.waiting import waiting
 
 from .corrupting.corrupt import Bytes, check_channels, check_side
 from .corrupting.drawing import image_keys
-from .corrupting.scores import flips, mean_of, relative, why_absent
+from .corrupting.scores import check_reference, flips, mean_of, relative, why_absent
 from .corrupting.sequences import SEQUENCES, frames_of, sequence
 from .corrupting.watching import Rows, answers, chosen, fixed
 
@@ -41,14 +41,16 @@ class Perturbations:
     what comes in is black, as in CIFAR-10-P. Raises `DataError` for images of other channels than 1 or 3.
     """
 
-    perturbations: Annotated[list[Perturbation], MinLen(1)] = field(default_factory=lambda: list(SEQUENCES))  # type: ignore[arg-type]
+    perturbations: Annotated[list[Perturbation], MinLen(1)] = field(
+        default_factory=lambda: list(get_args(Perturbation))
+    )
     "Which ones; mFR is the mean over all, and is left out where some are."
     frames: Annotated[int, Ge(0), Unit("frames")] = 0
     """Of a sequence at most, from 2: its middle ones, where it leads from one extreme to the other, or else its first
     ones. 0: as published, 31 (motion blur 21 and translation 16 at 32 pixels, translation 41 at 224)."""
     images: Annotated[int, Ge(0), Unit("images")] = 0
     "How many test images, at equal distances through the split, the same ones always; 0: all."
-    reference: Literal["baseline"] | dict[str, Annotated[float, Interval(gt=0, le=1)]] = "baseline"
+    reference: Literal["baseline"] | dict[str, float] = "baseline"
     """Whose flips mFR is relative to: the run's supervised baseline, or a table, a probability for each perturbation:
     `{ snow = 0.12, ... }`."""
 
@@ -58,10 +60,8 @@ class Perturbations:
             raise ValueError("`frames = 1`: nothing flips within one frame; 0 is as many as published, others from 2")
         if len(set(self.perturbations)) < len(self.perturbations):
             raise ValueError("`perturbations` says one twice")
-        if isinstance(self.reference, dict) and (unknown := set(self.reference) - set(SEQUENCES)):
-            raise ValueError(
-                f"`reference` names {', '.join(sorted(unknown))}; perturbations are {', '.join(SEQUENCES)}"
-            )
+        if isinstance(self.reference, dict):
+            check_reference(self.reference, SEQUENCES, "perturbations")
         # The baseline's flips, and whose they are: it does not change in a run, and is measured once.
         self._known: tuple[Classifier, Data, Flips] | None = None
 
@@ -82,8 +82,8 @@ class Perturbations:
 
     def _flips(self, models: list[Classifier], images: Images, progress: Progress) -> list[Flips]:
         """The probabilities of each model, on sequences of images that are read once."""
-        counts = [dict.fromkeys(self.perturbations, 0) for _ in models]
-        steps = [dict.fromkeys(self.perturbations, 0) for _ in models]
+        counts = [dict.fromkeys(map(str, self.perturbations), 0) for _ in models]
+        steps = [dict.fromkeys(map(str, self.perturbations), 0) for _ in models]
         rows, where = chosen(np.arange(len(images)), self.images), f"[[metric]] {progress.plugin}"
         shown: dict[str, int] = {}  # frames of each sequence
 
@@ -95,7 +95,7 @@ class Perturbations:
 
         with waiting("perturbing test images", len(rows)) as done:
             for number, position, named in answers(models, images, rows, changed):
-                for name, part in zip(shown, torch.stack(named, 1).split(list(shown.values()), 1), strict=True):
+                for name, part in zip(shown, torch.split(torch.stack(named, 1), list(shown.values()), 1), strict=True):
                     counts[number][name] += flips(part, SEQUENCES[name].from_first)
                     steps[number][name] += len(position) * (shown[name] - 1)
                 done(len(position) if number == 0 else 0)

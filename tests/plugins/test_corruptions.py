@@ -196,6 +196,7 @@ def test_what_cannot_be_measured_is_refused_at_the_first_evaluation(tmp_path: Pa
         ({"corruptions": ["fog", "fog"]}, "`corruptions` says one twice"),
         ({"severities": [1], "reference": "alexnet"}, "`reference` has mean errors over all five severities"),
         ({"reference": {"rain": 0.5}}, "`reference` names rain; corruptions are gaussian_noise"),
+        ({"reference": {"fog": 0.5, "snow": 82.0}}, "`reference` says snow = 82; its figures are shares"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(settings: dict[str, Any], said: str) -> None:

@@ -1,6 +1,6 @@
 """What errors and flips amount to, relative to a reference model's. Hendrycks & Dietterich 2019 (arXiv 1903.12261)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from torch import Tensor
 
@@ -38,3 +38,12 @@ def why_absent(what: str, measured: bool, without: Sequence[str]) -> str:
             "beside the run (baseline = true), or give a reference's figures as `reference`"
         )
     return f"{what} is left out: the reference's figure for {', '.join(without)} is 0, or is not given"
+
+
+def check_reference(given: Mapping[str, float], names: Collection[str], what: str) -> None:
+    """Raise `ValueError` for a reference's figures of other things than `names`, or that are no shares; `what`: of what."""
+    if unknown := sorted(set(given) - set(names)):
+        raise ValueError(f"`reference` names {', '.join(unknown)}; {what} are {', '.join(names)}")
+    if wrong := {name: figure for name, figure in given.items() if not 0 < figure <= 1}:
+        said = ", ".join(f"{name} = {figure:g}" for name, figure in wrong.items())
+        raise ValueError(f"`reference` says {said}; its figures are shares above 0 and of at most 1, 0.82 for 82%")
