@@ -135,7 +135,7 @@ def _row(table: Table, variant: Variant, base: Row | None, level: float) -> Row:
     return Row(
         name=variant.name, kind=variant.kind, against=variant.against, comparisons=tuple(comparisons), test=test,
         selected=table.values(variant.name, selected_test) if of_last else spread({}), teacher=teacher,
-        gain=difference(test, teacher), gain_ratio=base and _gain_ratio(test, teacher, base),
+        gain=difference(test, teacher), gain_ratio=None if base is None else _gain_ratio(test, teacher, base),
         generation=variant.generation, gain_below=variant.gain_below,
     )  # fmt: skip
 
