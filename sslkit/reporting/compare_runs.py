@@ -14,7 +14,7 @@ from ..study.words import spread_words
 from ..tables import ABSENT, duration, is_number, percent
 from .compare_charts import Bar, Whose, by_row, forest
 from .compare_members import Cohort, classes_of, classes_words
-from .parts import Figure, Part, Prose, Section, Table
+from .parts import Figure, Folded, Part, Prose, Section, Table
 
 WIDEST = 6
 "Recipes whose names stand above a table; of more their letters do."
@@ -76,13 +76,11 @@ def outcome(sets: Sequence[Sequence[Group]], cohorts: Sequence[Cohort]) -> Secti
             "accuracy", "What came out", [Prose("No run is finished, so there is no final result yet.", "note")]
         )
     parts: list[Part] = [_finals(there, whose)]
-    traces, axes = by_row([(whose[id(one)], one.spread().values) for one in there], "final test accuracy", ".1%")
-    says = "Each dot is one run, the stroke the mean of its recipe; thin lines join runs of the same seed."
-    parts.append(Figure("Final test accuracy", traces, axes, says))
-    found = [one for own in sets for one in versus(own)]
-    if found:
-        parts.append(_differences(found, whose))
-    parts += [Prose(str(line)) for own in sets for line in list(difference_lines(own))[1:]]
+    for own in sets:
+        of = f", {classes_words(_known(own))}" if len(sets) > 1 else ""
+        parts += [part for part in (_accuracies(own, whose, of), _differences(versus(own), whose, of)) if part]
+    lines = [Prose(str(line)) for own in sets for line in list(difference_lines(own))[1:]]
+    parts += lines if len(lines) <= WIDEST else [Folded("Every difference", lines)]
     if alone := [group.letter for group in there if len(group.by_seed) == 1]:
         parts.append(Prose(_alone(alone, len(there) > 1), "note"))
     return Section("accuracy", "What came out", parts)
@@ -106,14 +104,26 @@ def _finals(groups: Sequence[Group], whose: dict[int, Whose]) -> Table:
     )
 
 
-def _differences(found: Sequence[Versus], whose: dict[int, Whose]) -> Figure:
-    bars = [_bar(one, whose[id(one.group)]) for one in found]
-    traces, axes = forest(bars)
+def _accuracies(groups: Sequence[Group], whose: dict[int, Whose], of: str) -> Figure | None:
+    """Every run's result; `of`: which runs these are, where there are others."""
+    rows = [(whose[id(group)], group.spread().values) for group in groups if group.by_seed]
+    if not rows:
+        return None
+    traces, axes = by_row(rows, "final test accuracy", ".1%")
+    says = "Each dot is one run, the stroke the mean of its recipe; thin lines join runs of the same seed."
+    return Figure(f"Final test accuracy{of}", traces, axes, says)
+
+
+def _differences(found: Sequence[Versus], whose: dict[int, Whose], of: str) -> Figure | None:
+    """Each recipe beside the first of its classes."""
+    if not found:
+        return None
+    traces, axes = forest([_bar(one, whose[id(one.group)]) for one in found])
     says = (
-        "Final test accuracy minus that of the first recipe, in percentage points, with its 95% interval. An interval "
-        "that reaches over zero leaves open which is better; a hollow dot has no interval."
+        f"Final test accuracy minus that of {whose[id(found[0].base)].name}, in percentage points, with its 95% interval, "
+        "each for itself. An interval that reaches over zero leaves open which is better; a hollow dot has no interval."
     )
-    return Figure("Difference to the first recipe", traces, axes, says)
+    return Figure(f"Difference to the first recipe{of}", traces, axes, says)
 
 
 def _bar(one: Versus, whose: Whose) -> Bar:

@@ -200,8 +200,18 @@ def test_runs_over_other_classes_are_shown_and_not_compared(make):
     sections = sections_of_runs(runs)
     warning = next(part for part in parts_of(sections, Prose) if part.kind == "warning")
     assert "different classes (A, B: 3 classes (a, b, c); C: 4 classes (a, b, c, d))" in warning.text
-    assert titled(sections, "Difference to the first recipe").layout["yaxis"]["ticktext"] == ["B  c  minus A"]
-    assert {trace["name"] for trace in titled(sections, "Final test accuracy").data} >= {"A  a", "B  c", "C  b"}
+    ours = titled(sections, "Difference to the first recipe, 3 classes (a, b, c)")
+    assert ours.layout["yaxis"]["ticktext"] == ["B  c  minus A"]
+    figures = parts_of(sections, Figure, "accuracy")
+    assert [figure.title for figure in figures if figure.title.startswith("Final")] == [
+        "Final test accuracy, 3 classes (a, b, c)", "Final test accuracy, 4 classes (a, b, c, d)",
+    ]  # fmt: skip
+    assert len(figures) == 3
+    assert {trace["name"] for trace in titled(sections, "Test accuracy while training").data} == {
+        "A  a",
+        "B  c",
+        "C  b",
+    }
 
 
 def test_one_recipe_over_other_classes_is_not_one(make):
