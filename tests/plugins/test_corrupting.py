@@ -57,11 +57,10 @@ def test_an_image_is_corrupted_by_its_own_key_whatever_the_batch(name: str, chan
 def differences(name: str, images: Bytes) -> list[float]:
     """How far each severity is from the images, by the distance that the corruption's severities are meant by.
 
-    The root of the mean squared difference; but the published constants of four corruptions are not ordered by it. More
-    frost is less of the image, which may be darker then, and fog of severity 4 at 224 px is as much as of 3, and rougher:
-    the share of what is seen that is not the image counts. Frosted glass blurs what it shuffles, which makes it look more
-    alike: how far light is spread counts. Elastic transforms come after an affine map of the whole image, which moves it
-    the less the higher the severity: strain counts.
+    The root of the mean squared difference; but the published constants of three corruptions are not ordered by it. More
+    frost is less of the image, which may be darker then: the share of what is seen that is not the image counts. Frosted
+    glass blurs what it shuffles, which makes it look more alike: how far light is spread counts. Elastic transforms come
+    after an affine map of the whole image, which moves it the less the higher the severity: strain counts.
     """
     side = images.shape[1]
     table, keys, scale = CORRUPTIONS[name][published_side(side)], KEYS[: len(images)], side / published_side(side)
@@ -71,7 +70,7 @@ def differences(name: str, images: Bytes) -> list[float]:
         fields = [displacement(keys, side, reach, smoothness) for reach, smoothness, _ in table]
         return [float(np.square(np.diff(field, axis=1)).mean()) for field in fields]
     made = [corrupted(name, severity, images, keys) for severity in SEVERITIES]
-    return [(unlike if name in ("frost", "fog") else distance)(images, one) for one in made]
+    return [(unlike if name == "frost" else distance)(images, one) for one in made]
 
 
 def distance(images: Bytes, made: Bytes) -> float:
@@ -93,7 +92,8 @@ def spread(side: int, reach: int, times: int, sigma: float) -> float:
 @pytest.mark.parametrize(("side", "channels", "count"), [(8, 3, 40), (24, 1, 40), (32, 3, 40), (224, 3, 3)])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_more_severe_corruption_is_never_less_different(name: str, side: int, channels: int, count: int) -> None:
-    found = differences(name, photographs(count, side, channels))
+    # Fog of severity 4 at 224 px is as much as of severity 3, and only rougher, which takes more images to tell.
+    found = differences(name, photographs(24 if name == "fog" else count, side, channels))
     assert np.diff(found).min() >= 0, found
     assert found[-1] > found[0]
 
