@@ -28,6 +28,8 @@ from ..output import forgive, narrate
 
 LOOK = 0.2
 "Seconds after which it is looked whether the study was asked to stop."
+AGAIN = 1.0
+"Seconds after which one that is to stop is told so again."
 SERVER = "forkserver"
 PRELOAD = ["sslkit.study.preload"]
 THREADS = "OMP_NUM_THREADS"
@@ -105,6 +107,7 @@ def side_by_side(works: Iterable[Work], jobs: int) -> Generator[Event, None, Non
     with stop_signals() as asked:
         try:
             for work in works:
+                _heed(asked)
                 yield Event(work, "begun")
                 crew.append(_start(work))
                 while len(crew) >= jobs:
@@ -116,11 +119,15 @@ def side_by_side(works: Iterable[Work], jobs: int) -> Generator[Event, None, Non
             raise
 
 
+def _heed(asked: Callable[[], str | None]) -> None:
+    if why := asked():
+        raise Interrupted(f"stopped by {why}")
+
+
 def _happened(crew: list[Member], asked: Callable[[], str | None]) -> Iterator[Event]:
     """What was told, and the ends of those that have ended, who leave the crew."""
     wait([source for member in crew for source in member.sources], LOOK)
-    if why := asked():
-        raise Interrupted(f"stopped by {why}")
+    _heed(asked)
     for member in list(crew):
         over = bool(wait([member.process.sentinel], 0))  # before it is listened to: afterwards it tells nothing
         yield from member.heard()
@@ -134,12 +141,13 @@ def _happened(crew: list[Member], asked: Callable[[], str | None]) -> Iterator[E
 
 def _stop(crew: list[Member], gently: bool) -> None:
     """Let all save themselves and end, or end them; a second Ctrl-C does not wait."""
+    left = list(crew) if gently else []
     try:
-        if gently:
-            for member in crew:
-                member.process.terminate()
-            for member in crew:
-                member.process.join()
+        while left:
+            for member in left:
+                member.process.terminate()  # again and again: one that just begins does not listen yet
+            wait([member.process.sentinel for member in left], AGAIN)
+            left = [member for member in left if not wait([member.process.sentinel], 0)]
     finally:
         for member in crew:
             member.process.kill()

@@ -25,6 +25,8 @@ from .file import Study
 from .running import Way, wanted
 from .seeds import format_seeds
 
+TRIAL = "a trial of a few steps"
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -121,7 +123,7 @@ def _tried(recipe: Recipe, way: Way) -> Cost:
         torch.set_num_threads(before)
     known = all(one.seconds for one in found)
     return Cost(sum(generation_seconds(recipe, found, data)) if known else None, disk(found, baseline=False),
-                "a trial of a few steps")  # fmt: skip
+                TRIAL)  # fmt: skip
 
 
 def total_seconds(groups: Sequence[Group], jobs: int) -> float | None:
@@ -197,4 +199,6 @@ def _together(groups: Sequence[Group], way: Way) -> list[str]:
     seconds, disk = total_seconds(groups, way.jobs), total_disk(groups)
     time = "a time that is not known" if seconds is None else f"about {duration(seconds)}"
     room = "room that is not known" if disk is None else f"{size(disk)} of disk"
-    return [f"All that is missing takes {time} and {room}."]
+    tried = any(group.cost and group.cost.how == TRIAL for group in groups)
+    more = " A trial knows of steps, labels and evaluations; metrics, loading and saving come on top." if tried else ""
+    return [f"All that is missing takes {time} and {room}.{more}"]

@@ -173,6 +173,8 @@ def _cells(child: Child) -> list[str]:
     story = replay(run).story
     if waiting := run.doing.get("waiting"):
         return [ABSENT, str(waiting)[:20], ABSENT, ABSENT]
+    if not story.steps:
+        return [ABSENT, "starting", ABSENT, ABSENT]
     labeling = story.labeling
     step = f"labels {percent(labeling[0] / labeling[1], 0)}" if labeling and labeling[1] else ""
     accuracy = story.metrics.get("test_accuracy")
