@@ -34,13 +34,14 @@ def written(made: Report) -> str:
     plotly = script.replace("</script", "<\\/script")
     names = map("figure-{}".format, count(1))
     colors = colors_of(part for section in made.sections for part in section.parts)
-    return str(
+    page = str(
         template(PAGE).render(
             report=made, mark=MARK, style=STYLE, script=SCRIPT, plotly=plotly, policy=policy(plotly, SCRIPT),
             ids=lambda: next(names), json=json_of, kind_of=lambda one: type(one).__name__, numeric=numeric,
             numeric_column=numeric_column, data_uri=data_uri, swatch=partial(swatch, colors),
         )
     )  # fmt: skip
+    return page.lstrip()
 
 
 def json_of(figure: Figure) -> str:
