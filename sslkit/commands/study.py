@@ -13,6 +13,12 @@ from .options import device_option
 
 @click.command()
 @click.argument("study", shell_complete=names.studies)
+@click.option(
+    "--base",
+    metavar="RECIPE",
+    shell_complete=names.recipes,
+    help="Another recipe than the study's base, with all of the study's variants: its claim on your own data.",
+)
 @click.option("--seeds", metavar="SEEDS", help="Seeds of every variant, e.g. 0-9 or 0,3,5-7; by default the study's.")
 @click.option(
     "--out",
@@ -42,6 +48,7 @@ from .options import device_option
 @device_option
 def study(
     study: str,
+    base: str | None,
     seeds: str | None,
     out: Path | None,
     results: Path | None,
@@ -53,18 +60,19 @@ def study(
 
     STUDY is a TOML file, or the name of a study that comes with sslkit. Runs that are the same are made once, and those
     that a study beside this one has finished are taken from there. Ctrl-C stops, every run saves itself, and the same
-    command goes on. The tables say, for each variant, its accuracy, its gain over its own teacher,
-    and its difference to the base with a 95% interval. Exit code 1: some run failed.
+    command goes on. The tables say, for each variant, its accuracy, its gain over its own teacher, and its difference to
+    what it is compared with, with an interval; and whether what was expected of it is supported, not supported, or
+    undecided at so many seeds. Exit code 1: some run failed.
     """
     numbers = _seeds(seeds)
 
     from ..study.conduct import conduct, foretell  # slow to load: not before the command line is known to be sound
 
     if dry_run:
-        foretell(study, seeds=numbers, out=out, device=device, jobs=jobs)
+        foretell(study, base=base, seeds=numbers, out=out, device=device, jobs=jobs)
         return
     narrate()
-    outcome = conduct(study, seeds=numbers, out=out, results=results, device=device, jobs=jobs)
+    outcome = conduct(study, base=base, seeds=numbers, out=out, results=results, device=device, jobs=jobs)
     if outcome.failures:
         raise SystemExit(1)
 

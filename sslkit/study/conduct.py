@@ -32,6 +32,7 @@ RESULTS, PLOT = "results.json", "plot.svg"
 def conduct(
     source: str,
     *,
+    base: str | None = None,
     seeds: Sequence[int] | None = None,
     out: Path | None = None,
     results: Path | None = None,
@@ -43,7 +44,7 @@ def conduct(
     Raises `SslkitError` for everything that can be known before a run begins, `Interrupted` when asked to stop; runs
     that fail are in the outcome's `failures`.
     """
-    study = load_study(source, seeds)
+    study = load_study(source, seeds, base)
     folder = _folder(study, out)
     said = format_seeds(seeds).replace(" ", "") if seeds else None
     title = titled(study.name, said)
@@ -52,8 +53,14 @@ def conduct(
     _check_folder(study, folder, make=True)
     children = plan(study, folder)
     way = _way(study, children, device, jobs)
-    again = command(source, seeds=said, out=out, device=device, jobs=jobs, results=results)
-    told = command(shown_path(source), seeds=said, device=device, results=results and shown_path(results))
+    again = command(source, base=base, seeds=said, out=out, device=device, jobs=jobs, results=results)
+    told = command(
+        shown_path(source),
+        base=base and shown_path(base),
+        seeds=said,
+        device=device,
+        results=results and shown_path(results),
+    )
     with alone(folder):
         failures = _run(study, children, way, again)
         outcome = gather(study, children, failures, told)
@@ -69,6 +76,7 @@ def conduct(
 def foretell(
     source: str,
     *,
+    base: str | None = None,
     seeds: Sequence[int] | None = None,
     out: Path | None = None,
     device: str | None = None,
@@ -77,7 +85,7 @@ def foretell(
     """Print what `conduct` would run, and what that takes; nothing is written. Raises `SslkitError`, as it does."""
     from .forecast import foresee, show_forecast  # with torch
 
-    study = load_study(source, seeds)
+    study = load_study(source, seeds, base)
     folder = _folder(study, out)
     _check_folder(study, folder, make=False)
     children = plan(study, folder)

@@ -77,6 +77,8 @@ def shipped_studies() -> dict[str, Path]:
 def load_study(source: str | Path, seeds: Sequence[int] | None = None, base: str | None = None) -> Study:
     """The study in a file, or the shipped one of that name; `seeds` and `base` replace the file's own.
 
+    With another base it is another study, `noise-mine` for the recipe `mine.toml`.
+
     Raises `RecipeError` that lists everything that is wrong, each with its place and what would be right.
     """
     label, path = find_file(source, "study", shipped_studies)
@@ -93,7 +95,8 @@ def load_study(source: str | Path, seeds: Sequence[int] | None = None, base: str
     _refuse_twins(own, variants[0].name, table, pairs, problems)
     _check_rows(own, variants, table, pairs, problems)
     problems.raise_any()
-    return Study(path.stem, tuple(variants), tuple(seeds), tuple(own.references), tuple(own.measures), metrics,
+    name = path.stem if base is None else f"{path.stem}-{Path(variants[0].recipe.name).name}"
+    return Study(name, tuple(variants), tuple(seeds), tuple(own.references), tuple(own.measures), metrics,
                  own.finding, own.source)  # fmt: skip
 
 

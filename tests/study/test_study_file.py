@@ -91,7 +91,7 @@ def test_another_base(write, tmp_path):
     (tmp_path / "own.toml").write_text('extends = "base.toml"\nsteps = 5\n')
     study = load_study(write(), base="own.toml")
     assert [variant.recipe.settings.steps for variant in study.variants[:2]] == [5, 5]
-    assert study.base.name == "own"
+    assert study.base.name == "own" and study.name == "mine-own"
 
 
 @pytest.mark.parametrize(

@@ -197,3 +197,24 @@ def test_other_seeds_leave_the_overview_alone(write, factory):
     Path("results.md").write_text("<!-- findings begin --><!-- findings end -->\n")
     assert invoke(write(EXPECTED), "--seeds", "4,5", "--results", "results.md").exit_code == 0
     assert Path("results.md").read_text().startswith("<!-- findings begin --><!-- findings end -->\n")
+
+
+def test_a_study_of_another_base_has_a_folder_and_a_section_of_its_own(write, factory):
+    study = write()
+    Path("own.toml").write_text('extends = "base.toml"\noptimizer.rate = 0.1\n')
+    assert invoke(study, "--results", "r.md").exit_code == 0
+    done = invoke(study, "--base", "own.toml", "--results", "r.md")
+    assert done.exit_code == 0 and "runs/studies/mine-own" in done.output
+    text = Path("r.md").read_text()
+    assert "$ sslkit study mine.toml --base own.toml --results r.md" in text
+    assert "## Study `mine`\n" in text and "## Study `mine-own`\n" in text
+
+
+def test_a_base_that_is_not_there_or_that_the_variants_do_not_fit(write, factory):
+    study = write()
+    done = invoke(study, "--base", "nothing.toml")
+    assert done.exit_code == 2 and "nothing.toml" in done.output
+    plain = Path("base.toml").read_text().replace('use = "dropout"\nrate = 0.5', 'use = "cutout"\non = ["labeled"]')
+    Path("plain.toml").write_text(plain)
+    done = invoke(study, "--base", "plain.toml")
+    assert done.exit_code == 2 and "[[variant]] no dropout: the overrides do not fit the recipe" in done.output
