@@ -17,6 +17,8 @@ MOST = 800
 "Points of a line in a figure; more are not told apart on any screen."
 DIGITS = 5
 "Significant digits of a drawn number: a page of many runs stays small."
+GENERATIONS, FARTHEST = 10_000, 10**12
+"A line that is of a later generation or step than any run has is damaged."
 LOGS = 64
 "Logs that are kept once they were read."
 Values = list[float | None]
@@ -70,14 +72,17 @@ class Events:
     @property
     def offsets(self) -> dict[int, int]:
         """Steps of all earlier generations: where each generation's step 0 lies on an axis of the whole run."""
-        lengths = self.lengths
-        return {number: sum(lengths[:number]) for number in {*range(len(lengths)), *self.steps, *self.evaluations}}
+        before = [0, *itertools.accumulate(self.lengths)]
+        return {
+            number: before[min(number, len(before) - 1)]
+            for number in {*range(len(before) - 1), *self.steps, *self.evaluations}
+        }
 
     @property
     def lengths(self) -> list[int]:
         """Steps of each generation: as planned where the log says so, else as far as it went."""
         planned = self.start.get("steps")
-        if isinstance(planned, list) and all(isinstance(one, int) for one in planned):
+        if isinstance(planned, list) and all(type(one) is int and 0 <= one < FARTHEST for one in planned):
             return planned
         found = {**self.steps, **self.evaluations}
         logged = [[*self._of(number)] for number in range(max(found, default=-1) + 1)]
@@ -140,7 +145,7 @@ def _read(line: str, events: Events) -> None:
     except (ValueError, TypeError, LookupError, RecursionError):
         events.damaged += bool(line.strip())
         return
-    if type(generation) is not int or type(step) is not int or generation < 0:
+    if not (_index(generation) and _index(step)) or generation >= GENERATIONS:
         events.damaged += 1
     elif kind == "step":
         if generation not in events.steps:
@@ -154,6 +159,10 @@ def _read(line: str, events: Events) -> None:
         setattr(events, kind, found)
     elif kind in ("labels", "generation", "failure"):
         getattr(events, kind if kind == "labels" else f"{kind}s").append(found)
+
+
+def _index(value: object) -> bool:
+    return type(value) is int and 0 <= value < FARTHEST
 
 
 def _step(steps: Steps, step: int, line: dict[str, Any]) -> None:

@@ -62,6 +62,13 @@ def test_damaged_lines_are_skipped_and_counted(log):
     assert events.steps[0].step == [10]
 
 
+def test_lines_of_generations_and_steps_that_no_run_has_are_damaged(log):
+    events = log(line("step", 10**9, 1), line("step", 0, 10**30), line("step", -1, 1), line("step", 3, 5))
+    assert events.damaged == 3
+    assert events.offsets == {0: 0, 1: 0, 2: 0, 3: 0}
+    assert log(line("start", steps=[10, 10**40]), line("step", 1, 5)).lengths == [0, 5]
+
+
 def test_values_of_the_wrong_kind_are_missing_values(log):
     events = log(
         '{"kind": "step", "generation": 0, "step": 1, "losses": 3, "lr": "x", "kept_share": true, "timing": []}\n',
