@@ -165,7 +165,7 @@ def _gain_ratio(test: Spread, teacher: Spread, base: Row) -> float | None:
 
 def metric(child: Child, name: str, generation: int | None) -> Any:
     """One metric of one of a run's generations; None: the last."""
-    return child.metrics(generation).get(name)
+    return child.measured(generation).get(name)
 
 
 def selected_test(child: Child) -> Any:

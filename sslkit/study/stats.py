@@ -83,10 +83,10 @@ def paired_difference(a: Sequence[float], b: Sequence[float], level: float = LEV
     error = stdev(differences) / math.sqrt(n)
     if error == 0:
         return Difference(mean, 0.0, 0.0 if mean else 1.0, n, level)
-    from scipy.stats import t  # takes a second: not before there is something to compare
+    from scipy.special import stdtr, stdtrit  # Student's t; `scipy.stats` would take a second to load
 
-    half_width = float(t.ppf((1 + level) / 2, n - 1)) * error
-    return Difference(mean, half_width, float(2 * t.sf(abs(mean) / error, n - 1)), n, level)
+    half_width = float(stdtrit(n - 1, (1 + level) / 2)) * error
+    return Difference(mean, half_width, float(2 * stdtr(n - 1, -abs(mean) / error)), n, level)
 
 
 def difference(a: Spread, b: Spread, level: float = LEVEL) -> Difference | None:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..tables import ABSENT, RULED, duration, make_console, percent
-from .children import Child, Failure
-from .outcome import Outcome, final_test
-from .rows import Row, teacher_of
+from ..tables import ABSENT, RULED, make_console
+from .outcome import Outcome
+from .rows import Row
 from .words import (
     HEAD,
     accuracy_cells,
@@ -39,41 +36,6 @@ def wide_console() -> Console:
     if not console.is_terminal:
         console.width = WIDE
     return console
-
-
-class Lines:
-    """A line for each run: what it is when it begins, what came out when it ends."""
-
-    def __init__(self, console: Console) -> None:
-        self.console = console
-
-    def begin(self, number: int, total: int, child: Child) -> None:
-        """`[ 3/30] no noise, seed 2 ...`"""
-        head = f"[{number:>{len(str(total))}}/{total}] "
-        (name, seed), *others = child.uses
-        also = f" (also {', '.join(f'{n}, seed {s}' for n, s in others)})" if others else ""
-        text = Text.assemble((head, "dim"), f"{name}, seed {seed}{also} ... ")
-        self.console.print(text, end="", soft_wrap=True)
-
-    def done(self, child: Child, summary: dict[str, Any], seconds_left: float) -> None:
-        """`95.28% (teacher 87.81%), 41 s; 12 min left`."""
-        teacher = teacher_of(summary)
-        before = f" (teacher {percent(teacher)})" if teacher is not None else ""
-        left = f"; {duration(seconds_left)} left" if seconds_left else ""
-        text = Text.assemble((percent(final_test(summary)), "bold"), before)
-        text.append(f", {duration(summary.get('wall_seconds'))}{left}", "dim")
-        self.console.print(text, soft_wrap=True)
-
-    def warned(self, message: str) -> None:
-        """A full disk that a run waits for."""
-        self.console.print(Text(f"\n    warning: {message} ... ", "yellow"), end="", soft_wrap=True)
-
-    def failed(self, failure: Failure) -> None:
-        """What went wrong; the others go on."""
-        self.console.print(Text("failed", "bold red"))
-        self.console.print(Text("    " + failure.message.replace("\n", "\n    "), "red"), soft_wrap=True)
-        if failure.details:
-            print(failure.details, file=sys.stderr)
 
 
 def show(outcome: Outcome, console: Console, folder: str) -> None:
