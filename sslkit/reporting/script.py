@@ -5,6 +5,7 @@ SCRIPT = r"""
 const $ = (id) => document.getElementById(id);
 const all = (query, inside = document) => [...inside.querySelectorAll(query)];
 const PAPER = 680;  // pixels of a figure's width on paper
+const AROUND = 700;  // pixels above and below the window in which figures are drawn
 const darkWanted = matchMedia("(prefers-color-scheme: dark)");
 let theme = "", printing = false;
 
@@ -136,15 +137,21 @@ const near = new IntersectionObserver((entries) => {
     near.unobserve(entry.target);
     draw(entry.target);
   }
-}, { rootMargin: "700px 0px" });
+}, { rootMargin: `${AROUND}px 0px` });
 
 function swatches() {
   for (const one of all("[data-color]")) one.style.setProperty("--own", colorOf(one.dataset.color) || "transparent");
 }
 
-function redraw() {
+function redraw() {  // what is far away waits until it is near again
   swatches();
-  for (const figure of drawn()) draw(figure);
+  for (const figure of drawn()) {
+    const box = figure.getBoundingClientRect();
+    if (box.height && box.bottom > -AROUND && box.top < innerHeight + AROUND) { draw(figure); continue; }
+    delete figure.dataset.drawn;
+    near.unobserve(figure);
+    near.observe(figure);
+  }
 }
 
 // Light and dark, paper ---------------------------------------------------------------------------------------------
