@@ -16,7 +16,7 @@ def uses(children: Path) -> list[tuple[str, str, str]]:
         return []
     try:
         rows = json.loads(results.read_text())["rows"]
-        return [(path, row["name"], seed) for row in rows for seed, path in row["runs"].items()]
+        return [(str(path), str(row["name"]), seed) for row in rows for seed, path in row["runs"].items()]
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return []
 
