@@ -1,22 +1,25 @@
 """Writes the README's pictures: check.svg (what `sslkit check` draws; it is there as text, too), live.svg (a run's live
-view), run.svg (its end).
+view), run.svg (its end), report.png (how its report begins, in Chromium by playwright).
 
 python docs/picture.py runs/noisy_student
+python docs/picture.py runs/noisy_student report    # report.png alone
 """
 
 from __future__ import annotations
 
 import io
 import json
+import shutil
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from generate import inserted
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from sslkit import Run
+from sslkit import Run, report
 from sslkit.check.examine import examine
 from sslkit.check.tree import draw
 from sslkit.recipe import load
@@ -55,8 +58,26 @@ def live(run: Run) -> Screen:
     return Screen(story)
 
 
-def main(folder: str) -> None:
-    """The pictures of the run in `folder`."""
+def photograph(folder: str) -> None:
+    """How a report begins: what came out, and accuracy by generation. What stands between them is left out."""
+    from playwright.sync_api import sync_playwright
+
+    with TemporaryDirectory() as place, sync_playwright() as play:
+        page = report(folder, out=Path(place) / "report.html")
+        browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        tab = browser.new_page(viewport={"width": 1200, "height": 1040})
+        tab.goto(page.resolve().as_uri(), timeout=180_000)
+        tab.evaluate("for (const one of document.querySelectorAll('#setup, #data')) one.hidden = true")
+        tab.evaluate("all('.plot').filter((one) => one.closest('#accuracy')).forEach(draw)")
+        tab.screenshot(path=HERE / "report.png", timeout=180_000)
+        browser.close()
+
+
+def main(folder: str, only: str = "") -> None:
+    """The pictures of the run in `folder`; `report`: that one only."""
+    photograph(folder)
+    if only == "report":
+        return
     run = Run(folder)
     name = run.summary["recipe"]
     tree = draw(examine(load(name), torch.device("cpu")))
