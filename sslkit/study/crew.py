@@ -22,7 +22,7 @@ import cv2
 import torch
 
 from ..environment import stop_signals
-from ..errors import Interrupted, SslkitError
+from ..errors import Interrupted, RunError, SslkitError
 from ..keeping.room import told_to
 from ..output import forgive, narrate
 
@@ -109,7 +109,7 @@ def side_by_side(works: Iterable[Work], jobs: int) -> Generator[Event, None, Non
             for work in works:
                 _heed(asked)
                 yield Event(work, "begun")
-                crew.append(_start(work))
+                crew.append(_start(work, asked))
                 while len(crew) >= jobs:
                     yield from _happened(crew, asked)
             while crew:
@@ -171,14 +171,21 @@ def context() -> Any:
     return made
 
 
-def _start(work: Work) -> Member:
+def _start(work: Work, asked: Callable[[], str | None]) -> Member:
+    """Raises `Interrupted` where what stops the study has also ended the server while it loaded."""
     made = context()
     ear, mouth = made.Pipe(duplex=False)
     hears_hangup = HANGUP is not None and signal.getsignal(HANGUP) is not signal.SIG_IGN
     process = made.Process(target=perform, args=(work, mouth, hears_hangup), daemon=False)  # it has data workers
-    with _threads_said(work.threads):
-        process.start()
-    mouth.close()
+    try:
+        with _threads_said(work.threads):
+            process.start()
+    except (OSError, EOFError) as error:
+        ear.close()
+        _heed(asked)
+        raise RunError(f"no process could be started for a run ({type(error).__name__}: {error})") from error
+    finally:
+        mouth.close()
     return Member(work, process, ear)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import harness
 import pytest
 from harness import watched
+from in_process import Here
 from safetensors import SafetensorError
 
 import sslkit
@@ -302,10 +303,13 @@ def test_a_full_disk_before_a_resumed_run_has_begun_is_said_at_once(clean, out, 
 
 
 def test_a_study_says_that_a_run_waits(recipe, tmp_path, disk, capsys, monkeypatch):
-    """Its runs have no tracker that talks to people."""
+    """Its runs have no tracker that talks to people. They run in this process, whose disk can be filled here."""
+    from sslkit.study import cores, crew
     from sslkit.study.conduct import conduct
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(crew, "context", Here)
+    monkeypatch.setattr(cores, "cores", lambda: 1)
     recipe("metric = []\n")
     study = tmp_path / "study.toml"
     study.write_text(

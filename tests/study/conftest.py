@@ -1,11 +1,11 @@
 """Studies whose runs are made up: a summary in a folder, without training."""
 
 import json
-import multiprocessing
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from in_process import Here
 
 from sslkit import runs
 from sslkit.errors import Interrupted, RunError
@@ -124,30 +124,6 @@ class Factory:
         if error is not None:
             raise error
         return SimpleNamespace(summary=summary)
-
-
-class Here:
-    """A stand-in for what makes processes: the work is done where it is asked for, before anything else is."""
-
-    def __init__(self):
-        self.Pipe = multiprocessing.Pipe
-
-    class Process:
-        def __init__(self, target, args, daemon):
-            self.target, self.args, self.exitcode = target, args, 0
-            self.sentinel, end = multiprocessing.Pipe(duplex=False)
-            end.close()
-
-        def start(self):
-            self.target(*self.args)
-
-        def join(self):
-            self.sentinel.close()
-
-        def kill(self):
-            pass
-
-        terminate = kill
 
 
 @pytest.fixture
