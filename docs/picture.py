@@ -65,7 +65,7 @@ def photograph(folder: str) -> None:
     with TemporaryDirectory() as place, sync_playwright() as play:
         page = report(folder, out=Path(place) / "report.html")
         browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        tab = browser.new_page(viewport={"width": 1200, "height": 1040})
+        tab = browser.new_page(viewport={"width": 1200, "height": 1010})
         tab.goto(page.resolve().as_uri(), timeout=180_000)
         tab.evaluate("for (const one of document.querySelectorAll('#setup, #data')) one.hidden = true")
         tab.evaluate("all('.plot').filter((one) => one.closest('#accuracy')).forEach(draw)")

@@ -59,7 +59,7 @@ tbody th { font-weight: 500; max-width: 22rem; overflow-wrap: anywhere; }
 td { overflow-wrap: anywhere; }
 .n { text-align: right; white-space: nowrap; }
 pre { margin: 0; padding: .8rem 1rem; overflow: auto; font: .85rem/1.5 ui-monospace, "SFMono-Regular", Menlo, Consolas, monospace; }
-.large { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .8rem; margin: 0; }
+.large { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.2rem, 1fr)); gap: .8rem; margin: 0; }
 .large > div { padding: .8rem 1rem; border-top: 3px solid var(--own, var(--line)); }
 .large dt { color: var(--faint); font-size: .9rem; }
 .large dd { margin: 0; font-size: 1.9rem; line-height: 1.25; font-weight: 600; letter-spacing: -.02em; font-variant-numeric: tabular-nums; }
