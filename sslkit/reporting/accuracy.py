@@ -52,7 +52,8 @@ def _figure(run: RunFolder, keys: list[Key], numbers: dict[Key, dict[str, Any]],
                      "name": f"{split} images", "meta": {"color": "plain"}, "connectgaps": True})  # fmt: skip
     supervised = numbers.get(BASELINE, {}).get(f"{splits[0]}_accuracy")
     if is_number(supervised):
-        data.append({"type": "scatter", "mode": "lines", "x": titles, "y": [supervised] * len(titles), "name": "supervised baseline",
+        data.append({"type": "scatter", "mode": "lines", "x": titles, "y": [supervised] * len(titles),
+                     "name": "supervised baseline",
                      "line": {"width": 2, "dash": "dash"}, "meta": meta(BASELINE)})  # fmt: skip
     for split in splits:
         data += [_dot(run, key, numbers[key], split, split == splits[0]) for key in run.entries]

@@ -62,7 +62,10 @@ def over_time(run: RunFolder) -> list[Part]:
     if not data:
         return []
     shown = [y for trace in data for y in trace["y"]]
-    says = "Full lines: the share of unlabeled images that teach. Dotted lines: the share of right labels among these, where the data knows the classes."
+    says = (
+        "Full lines: the share of unlabeled images that teach. Dotted lines: the share of right labels "
+        "among these, where the data knows the classes."
+    )
     axes = layout("step of the whole run", "share", None, share_axis(shown))
     return [
         Figure(
@@ -139,7 +142,10 @@ def _accuracies(run: RunFolder) -> Figure | None:
     if not data:
         return None
     shown = [y for trace in data for y in trace["y"]]
-    says = "Measured as the run trained, full lines on test images and dotted ones on validation images; dashed: the supervised baseline. Each generation begins anew."
+    says = (
+        "Measured as the run trained, full lines on test images and dotted ones on validation images; "
+        "dashed: the supervised baseline. Each generation begins anew."
+    )
     return Figure(
         "Accuracy as it trained",
         data,

@@ -70,11 +70,17 @@ def _sentence(run: RunFolder, shares: dict[int, object], supervised: object, spl
         text = f"{_who(run, last).capitalize()} is right on {percent(after)} of the {split} images"
     else:
         verb = "rises" if after > before else "falls" if after < before else "stays"
-        text = f"Accuracy on the {split} images {verb} from {percent(before)} ({_who(run, first)}) to {percent(after)} ({_who(run, last)})"
+        text = (
+            f"Accuracy on the {split} images {verb} from {percent(before)} ({_who(run, first)}) to "
+            f"{percent(after)} ({_who(run, last)})"
+        )
     if is_number(supervised) and is_number(after):
         what = "more" if after > supervised else "less" if after < supervised else "as much as"
         gap = f"{abs(100 * (after - supervised)):.2f} points {what} than" if after != supervised else "as much as"
-        text += f"; {gap} the supervised baseline, which trained for as many steps on the labels alone and reaches {percent(supervised)}"
+        text += (
+            f"; {gap} the supervised baseline, which trained for as many steps on the labels alone and "
+            f"reaches {percent(supervised)}"
+        )
     seconds = run.summary.get("wall_seconds")
     return text + "." + (f" It took {duration(seconds)}." if is_number(seconds) and run.member.finished else "")
 

@@ -113,7 +113,10 @@ def _reliability(run: RunFolder, found: dict[Key, dict[str, Any]]) -> Figure | N
         about += [{"generation": str(key)} for _ in bins]
     if len(data) == 1:
         return None
-    says = "Below the dotted line a model is surer than it is right. A dot is a bin of images, its size how many there are; bins of less than 1% of the images are in the table alone."
+    says = (
+        "Below the dotted line a model is surer than it is right. A dot is a bin of images, its size how "
+        "many there are; bins of less than 1% of the images are in the table alone."
+    )
     axes = layout(
         "mean confidence",
         "share right",
@@ -158,15 +161,22 @@ def _confusion(run: RunFolder, key: Key, measured: dict[str, Any]) -> Part:
     axis = {**classes_axis(classes), "constrain": "domain"}
     trace: dict[str, Any] = {
         "type": "heatmap", "z": shares, "zmin": 0, "zmax": 1, "xgap": 1, "ygap": 1,
-        "meta": {"classes": list(range(size)), "names": classes, "counts": matrix, "color": color(key)}, "colorbar": {"tickformat": ".0%", "len": 0.8},
+        "meta": {"classes": list(range(size)), "names": classes, "counts": matrix, "color": color(key)},
+        "colorbar": {"tickformat": ".0%", "len": 0.8},
         "hovertemplate": "%{customdata[0]:,} of %{customdata[1]} taken for %{customdata[2]} (%{z:.1%})<extra></extra>",
-        **({"text": [[str(number) if number else "" for number in row] for row in matrix], "texttemplate": "%{text}"} if size <= WRITTEN else {}),
+        **(_counts(matrix) if size <= WRITTEN else {}),
     }  # fmt: skip
-    axes: dict[str, Any] = {"xaxis": {**axis, "title": "taken for"}, "yaxis": {**axis, "title": "is", "autorange": "reversed", "scaleanchor": "x"},
+    axes: dict[str, Any] = {"xaxis": {**axis, "title": "taken for"},
+                            "yaxis": {**axis, "title": "is", "autorange": "reversed", "scaleanchor": "x"},
             "height": min(760, 260 + 26 * min(size, FEW_TICKS))}  # fmt: skip
     axes["yaxis"].pop("range")
     says = "Rows are the truth; a row's colours are shares of its images. The filter by class frames one."
     return Figure(f"What {run.title(key)} takes for what", [trace], axes, says, table)
+
+
+def _counts(matrix: list[list[int]]) -> dict[str, Any]:
+    """Numbers in a matrix's cells, where there are any images."""
+    return {"text": [[str(number) if number else "" for number in row] for row in matrix], "texttemplate": "%{text}"}
 
 
 def _by_class(run: RunFolder, found: dict[Key, dict[str, Any]]) -> Figure | None:

@@ -117,7 +117,10 @@ def _attack(run: RunFolder, name: str, found: Mapping[Key, dict[str, Any]]) -> F
                          hovertemplate="epsilon %{x}: %{y:.1%}"))  # fmt: skip
     names = sorted({e for own in shares.values() for e in own}, key=float)
     title = name.removeprefix("test_").upper().replace("_L2", ", L2").replace("_", " ")
-    says = "Accuracy on test images that are changed to be taken for another class, by at most epsilon (in steps of 1/255). The attack knows the model."
+    says = (
+        "Accuracy on test images that are changed to be taken for another class, by at most epsilon (in "
+        "steps of 1/255). The attack knows the model."
+    )
     axes = layout(
         "epsilon, in steps of 1/255", "accuracy", {"rangemode": "tozero"}, {"tickformat": ".0%", "range": [0, 1.02]}
     )

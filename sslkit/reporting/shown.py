@@ -64,7 +64,10 @@ def _view(stream: StreamPictures, view: ViewPictures, numbers: dict[str, int]) -
         seen = [(printable(name), images[place]) for name, images in columns.items() if place < len(images)]
         rows.append([*own, *(Picture(one.data, f"{_named(row)}: {name}", name) for name, one in seen)])
     who = f" for the {' and the '.join(view.models)}" if view.models else ""
-    caption = f"View {printable(view.name)}{who}: the first {stream.name} images of the first step beside what noise made of them."
+    caption = (
+        f"View {printable(view.name)}{who}: the first {stream.name} images of the first step beside what "
+        "noise made of them."
+    )
     return Pictures(rows, caption, _keys([row.label for row in stream.rows], numbers))
 
 

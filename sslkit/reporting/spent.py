@@ -27,7 +27,8 @@ def time(run: RunFolder) -> Section:
         return Section("time", "Where the time went", [Prose("Nothing is finished whose time could be told.", "note")])
     titles = [run.title(key) for key in found]
     data = [
-        {"type": "bar", "orientation": "h", "name": name, "y": titles, "x": [round(own.get(kind, 0.0), 3) for own in found.values()],
+        {"type": "bar", "orientation": "h", "name": name, "y": titles,
+         "x": [round(own.get(kind, 0.0), 3) for own in found.values()],
          "meta": {"color": color}, "hovertemplate": "%{x:.1f} s"}
         for kind, name, color in KINDS if any(own.get(kind) for own in found.values())
     ]  # fmt: skip
@@ -53,7 +54,10 @@ def time(run: RunFolder) -> Section:
         "",
         [{"generation": str(key)} for key in found],
     )
-    says = "Data is made beside the training, in processes of its own: only what the model waited for it costs time. Labeling and evaluating are told by the log's clock."
+    says = (
+        "Data is made beside the training, in processes of its own: only what the model waited for it "
+        "costs time. Labeling and evaluating are told by the log's clock."
+    )
     axes = layout(
         "seconds",
         "",

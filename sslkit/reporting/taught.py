@@ -105,7 +105,11 @@ def _balance(pool: Pool, classes: Sequence[str]) -> Figure:
     ]
     rows = [[name, *(count(columns[key][k]) for key, _, _ in STAGES)] for k, name in enumerate(classes)]
     table = Table(["class", *(name for _, name, _ in STAGES)], rows, "", _class_keys(classes))
-    says = "How many images have each class as their pseudo-label: before filters, after them, and as often as a pass over the pool draws them (classes with few are drawn more than once, where the recipe balances them)."
+    says = (
+        "How many images have each class as their pseudo-label: before filters, after them, and as often "
+        "as a pass over the pool draws them (classes with few are drawn more than once, where the recipe "
+        "balances them)."
+    )
     return Figure(
         "Class balance, before and after filters",
         data,
