@@ -70,9 +70,9 @@ def foresee(study: Study, children: list[Child], folder: Path, way: Way) -> list
 
 def _known(folder: Path, children: Sequence[Child]) -> dict[str, list[Cost]]:
     """What finished runs of this study and those beside it took, by their recipe whatever its seed."""
-    shared = {child.folder for child in children}
     found: dict[str, list[Cost]] = {}
-    for place in {*shared, *folder.absolute().parent.glob(f"*/{CHILDREN}/*")}:
+    own = [child.folder for child in children]
+    for place in {path.resolve() for path in (*own, *folder.absolute().parent.glob(f"*/{CHILDREN}/*"))}:
         try:
             if not (place / RECIPE).is_file() or not (run := Run(place)).finished:
                 continue

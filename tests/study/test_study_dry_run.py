@@ -36,6 +36,11 @@ def test_what_is_finished_says_how_long_the_others_take(write, factory):
     assert (files(), len(factory.calls)) == (before, calls)
     said = lines(done.output)
     assert said[0] == "mine: 9 runs, 4 finished; 5 would be made, 1 at a time, 1 thread each"
+    assert any(
+        line.startswith("base seeds 0-1 seed 2 1 min") and "2 finished runs of this recipe" in line for line in said
+    )
+    assert any(line.startswith("no dropout seed 0 seeds 1-2 1 min") for line in said)
+    assert any(line.startswith("All that is missing takes about 5 min ") for line in said), done.output
 
 
 def test_what_is_shared_and_with_which_study(write, factory):

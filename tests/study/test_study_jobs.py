@@ -126,12 +126,17 @@ def test_a_measurement_that_fails_leaves_the_run_and_the_others(write, factory):
     assert run_all(children, Way(1, 1), Deaf(), lambda child, summary: None) == []
     Path("metrics.toml").write_text('[[metric]]\nuse = "calibration"\n')
     study = replace(study, metrics="metrics.toml")
-    for child in children[1:]:  # made-up runs have no model
-        (child.folder / "models/generation-0").mkdir(parents=True)
-        (child.folder / "models/generation-1").mkdir(parents=True)
-    failures = measure_all(study, children[1:], Way(1, 1), Deaf())
-    assert {failure.generation for failure in failures} == {0, 1}
-    assert all(failure.message for failure in failures)
+    for child in children:  # made-up runs have no model
+        for number in range(len(child.recipe.generations)):
+            (child.folder / f"models/generation-{number}").mkdir(parents=True)
+    failures = measure_all(study, children, Way(1, 1), Deaf())
+    assert [failure.child for failure in failures] == children  # one that fails stops none of the others
+    for (base, baseline), told in zip((children[:2], children[2:]), (failures[:2], failures[2:]), strict=True):
+        assert [failure.generation for failure in told] == [1, 0]
+        damage = f"the model in {baseline.folder}/models/generation-0 is damaged (checksums.json cannot be read)"
+        assert all(damage in failure.message and not failure.details for failure in told)
+        assert told[0].message.startswith("the baseline cannot be compared with: ")
+        assert base.summary() and baseline.summary() and not list(base.folder.glob("evaluations/*"))
 
 
 def test_other_seeds_are_the_recipes_that_overrides_make(write):
@@ -198,16 +203,19 @@ LONG = 'base = "base.toml"\nseeds = "0-1"\n' + SMALL + "steps = 100000\nsave_eve
 
 
 def test_all_runs_save_themselves_when_the_study_is_stopped(write):
-    folder = Path("runs/studies/mine")
-    study = begin(write(LONG))
-    training(folder, min(2, cores.cores()))
-    os.kill(study.pid, signal.SIGTERM)
-    said, _ = study.communicate(timeout=120)
-    assert study.returncode == 130
-    assert "0 of 4 runs are finished, and everything is saved. Go on with:\n    sslkit study mine.toml" in said
-    begun = list(folder.glob("children/*"))
-    assert begun and {Run(child).summary["status"] for child in begun} == {"interrupted"}
-    assert all(list((child / "checkpoints").iterdir()) for child in begun) and not list(folder.rglob(".lock"))
+    """By a signal to the study alone, then, when it goes on, by Ctrl-C, which reaches all of its processes."""
+    folder, path = Path("runs/studies/mine"), write(LONG)
+    for stop in (lambda: os.kill(study.pid, signal.SIGTERM), lambda: os.killpg(study.pid, signal.SIGINT)):
+        study = begin(path)
+        training(folder, min(2, cores.cores()))
+        stop()
+        said, _ = study.communicate(timeout=300)
+        assert study.returncode == 130, said
+        assert "0 of 4 runs are finished, and everything is saved. Go on with:\n    sslkit study mine.toml" in said
+        assert "Traceback" not in said and "failed" not in said
+        begun = list(folder.glob("children/*"))
+        assert begun and {Run(child).summary["status"] for child in begun} == {"interrupted"}
+        assert all(list((child / "checkpoints").iterdir()) for child in begun) and not list(folder.rglob(".lock"))
 
 
 @pytest.mark.torture
