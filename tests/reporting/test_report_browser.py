@@ -140,7 +140,9 @@ def test_nothing_chosen_is_said(tab):
     curve = figure(tab, "Loss: supervised")
     for box in tab.locator("#filters input").all():
         box.uncheck()
-    assert names(curve) == [] and "nothing of this is chosen" in curve.locator(".annotation-text").first.text_content()
+    curve.scroll_into_view_if_needed()  # the clicks scroll, and what is far away waits
+    until(tab, f"document.querySelector('#{curve.get_attribute('id')} .canvas').data.length === 0")
+    assert "nothing of this is chosen" in curve.locator(".annotation-text").first.text_content()
 
 
 def test_a_class_is_chosen_in_figures_tables_and_pictures(tab):
