@@ -165,16 +165,16 @@ def _run(study: Study, children: list[Child], way: Way, again: str) -> list[Fail
 
 
 def _announce(study: Study, children: list[Child], console: Console, way: Way) -> None:
-    left = len(missing(children))
+    left, wide = len(missing(children)), not console.is_terminal  # a line that a program reads is not broken
     variants = ", ".join(dict.fromkeys(name for child in children for name, _ in child.uses))
-    console.print(Text(f"{study.name}: {variants}", "bold"), soft_wrap=True)
+    console.print(Text(f"{study.name}: {variants}", "bold"), soft_wrap=wide)
     how = f"; {way.jobs} at a time, {counted(way.threads, 'thread')} each" if left else ""
     console.print(
         Text(f"seeds {format_seeds(study.seeds)}; {len(children)} runs, {len(children) - left} finished{how}"),
-        soft_wrap=True,
+        soft_wrap=wide,
     )
     for warning in dict.fromkeys(text for variant in study.variants for text in variant.recipe.warnings):
-        console.print(Text(f"warning: {warning}", "yellow"), soft_wrap=True)
+        console.print(Text(f"warning: {warning}", "yellow"), soft_wrap=wide)
 
 
 def _reference_check(study: Study) -> Check:

@@ -103,9 +103,9 @@ class Screen:
     def _running(self, shown: list[tuple[Child, int | None]], more: int, width: int) -> Table:
         table = _ruled()
         table.add_column("running", ratio=1, no_wrap=True, overflow="ellipsis")
-        heads = ("generation", "step", "accuracy", "left")
-        for head in heads:
-            table.add_column(head, justify="right", no_wrap=True)
+        heads = {"generation": 10, "step": 9, "accuracy": 8, "left": 11}
+        for head, least in heads.items():  # the same width while numbers grow and shrink
+            table.add_column(head, justify="right", no_wrap=True, min_width=least)
         table.width = width
         for child, generation in shown:
             cells = self._look(child) if generation is None else [str(generation), "measured", ABSENT, ABSENT]
