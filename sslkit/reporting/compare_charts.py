@@ -16,6 +16,8 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SYMBOLS = ("circle", "square", "triangle-up", "star", "x", "cross", "triangle-down", "pentagon", "hexagram", "bowtie")
 PAPER = "diamond-open"
 "The symbol of what a paper measured."
+BANDS = 3
+"Ranges that lie over each other in one figure; more are mud, and every run has its thin line."
 ROW, AROUND = 34, 130
 "Pixels of a row in a figure of rows, and of what is around them."
 
@@ -58,6 +60,8 @@ class Bar:
     said: str = ""
     "What stands beside its name: a verdict."
     paper: float | None = None
+    other: str = ""
+    "What it is compared with, for who points at it."
 
 
 def trace(name: str, whose: Whose | None, x: Sequence[Any], y: Sequence[Any], **more: Any) -> Trace:
@@ -68,8 +72,16 @@ def trace(name: str, whose: Whose | None, x: Sequence[Any], y: Sequence[Any], **
 
 
 def line(whose: Whose, x: Sequence[Any], y: Sequence[Any]) -> Trace:
-    """A line with the dashes of its owner."""
-    return trace(whose.name, whose, x, y, mode="lines", line={"width": 2.5, "dash": whose.dash})
+    """A line with the dashes of its owner; its marks too where a point stands alone, which no line shows."""
+    own = trace(whose.name, whose, x, y, mode="lines", line={"width": 2.5, "dash": whose.dash})
+    return {**own, **_seen(whose, y, 8)}
+
+
+def _seen(whose: Whose, y: Sequence[Any], size: int) -> Trace:
+    """The marks of a line that has points without neighbours."""
+    gaps = [None, *y, None]
+    lonely = any(gaps[i] is None and gaps[i + 2] is None for i, own in enumerate(y) if own is not None)
+    return {"mode": "lines+markers", "marker": {"size": size, "symbol": whose.symbol}} if lonely else {}
 
 
 def marked_line(whose: Whose, x: Sequence[Any], y: Sequence[Any]) -> Trace:
@@ -80,7 +92,7 @@ def marked_line(whose: Whose, x: Sequence[Any], y: Sequence[Any]) -> Trace:
 def thin(name: str, whose: Whose, x: Sequence[Any], y: Sequence[Any]) -> Trace:
     """One run's line among others of its recipe."""
     more = {"showlegend": False, "opacity": 0.4, "line": {"width": 1, "dash": whose.dash}}
-    return trace(name, whose, x, y, mode="lines", **more)
+    return {**trace(name, whose, x, y, mode="lines", **more), **_seen(whose, y, 5)}
 
 
 def band(whose: Whose, pieces: Sequence[tuple[Sequence[Any], Sequence[Any], Sequence[Any]]]) -> Trace:
@@ -144,11 +156,11 @@ def _bar(one: Bar, mean: float, row: int) -> Trace:
     """A dot with its interval; hollow where there is none."""
     if one.low is None or one.high is None:
         marker = {"size": 11, "symbol": "circle-open"}
-        return dots(one.whose, [rounded(mean)], [row], marker=marker, showlegend=False,
-                    hovertemplate="%{x:+.2f}, no interval")  # fmt: skip
+        return dots(one.whose, [rounded(mean)], [row], marker=marker, showlegend=False, text=[one.other],
+                    hovertemplate="%{x:+.2f}, no interval<br>%{text}")  # fmt: skip
     ends = {"array": [rounded(one.high - mean)], "arrayminus": [rounded(mean - one.low)]}
     own = dots(one.whose, [rounded(mean)], [row], marker={"size": 11, "symbol": "circle"}, showlegend=False,
-               hovertemplate=f"%{{x:+.2f}} ({one.low:+.2f} to {one.high:+.2f})")  # fmt: skip
+               text=[one.other], hovertemplate=f"%{{x:+.2f}} ({one.low:+.2f} to {one.high:+.2f})<br>%{{text}}")  # fmt: skip
     return {**own, "error_x": {"type": "data", "symmetric": False, "thickness": 2, "width": 6, **ends}}
 
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..tables import percent, value
-from .compare_charts import Trace, band, layout, line, thin
+from .compare_charts import BANDS, Trace, band, layout, line, thin
 from .compare_members import Cohort, Seen
+from .compare_words import share_ticks
 from .parts import Figure, Part, Prose, Section, Table
 from .reading import Values, downsampled, rounded
 
@@ -28,7 +29,7 @@ class Drawn:
     title: str
     axis: str
     pick: Pick
-    tickformat: str = ""
+    share: bool = False
 
 
 def learning(cohorts: Sequence[Cohort]) -> list[Section]:
@@ -36,10 +37,11 @@ def learning(cohorts: Sequence[Cohort]) -> list[Section]:
     figures = [figure for drawn in _drawn(cohorts) if (figure := _figure(cohorts, drawn))]
     if not figures:
         return []
+    bands = any("fill" in trace for figure in figures for trace in figure.data)
     says = Prose(
-        "Thin lines are single runs. Where a recipe has several, the thick line is their mean and the band reaches from "
-        "the lowest to the highest; runs that are not finished enter neither, where others are. Lines break where a "
-        "generation ends."
+        "Thin lines are single runs. Where a recipe has several, the thick line is their mean"
+        f"{', and the band reaches from the lowest to the highest' * bands}; runs that are not finished do not enter it, "
+        "where others are. Lines break where a generation ends."
     )
     parts: list[Part] = [says, *figures]
     return [Section("learning", "Learning curves", parts)]
@@ -47,10 +49,18 @@ def learning(cohorts: Sequence[Cohort]) -> list[Section]:
 
 def _drawn(cohorts: Sequence[Cohort]) -> Iterator[Drawn]:
     for metric, name in ACCURACIES.items():
-        yield Drawn(f"{name.capitalize()} while training", name, _evaluated(metric), ".0%")
+        if _evaluated_often(cohorts, metric):
+            yield Drawn(f"{name.capitalize()} while training", name, _evaluated(metric), True)
     for loss in _losses(cohorts):
-        yield Drawn(f"Loss: {loss}", loss, _loss(loss))
-    yield Drawn("Share of unlabeled images in use", "share in use", _kept, ".0%")
+        yield Drawn(f"Loss: {loss}", loss if "loss" in loss else f"{loss} loss", _loss(loss))
+    yield Drawn("Share of unlabeled images in use", "share in use", _kept, True)
+
+
+def _evaluated_often(cohorts: Sequence[Cohort], metric: str) -> bool:
+    """Whether any generation was measured before its end: if none was, its results by generation say it all."""
+    pick = _evaluated(metric)
+    lines = (own for cohort in cohorts for one in cohort.seen for own in pick(one).values())
+    return any(sum(value is not None for value in values) > 1 for _, values in lines)
 
 
 def _losses(cohorts: Sequence[Cohort]) -> list[str]:
@@ -86,7 +96,7 @@ def _kept(seen: Seen) -> dict[int, Line]:
 
 
 def _figure(cohorts: Sequence[Cohort], drawn: Drawn) -> Figure | None:
-    """A quantity of all runs; None where none has it."""
+    """A quantity of all runs; None where none has it. Of many recipes there are no ranges."""
     bands: list[Trace] = []
     behind: list[Trace] = []
     front: list[Trace] = []
@@ -102,18 +112,20 @@ def _figure(cohorts: Sequence[Cohort], drawn: Drawn) -> Figure | None:
             behind.append(line(cohort.whose, xs, ys) if alone else thin(one.member.name, cohort.whose, xs, ys))
         if len(counted) > 1:
             mean, around = _together(cohort, counted)
-            bands += around
+            bands += around if len(cohorts) <= BANDS else []
             front += mean
         last = [own for _, lines in counted if (own := _last(lines)) is not None]
-        form = percent if drawn.tickformat else value
+        form = percent if drawn.share else value
         ends.append([cohort.name, str(len(picked)), form(sum(last) / len(last) if last else None)])
     if not ends:
         return None
-    axes = layout("step, over all generations", drawn.axis, yaxis={"tickformat": drawn.tickformat}, showlegend=True)
+    traces = [*bands, *behind, *front]
+    ticks = share_ticks(y for trace in traces for y in trace["y"]) if drawn.share else ""
+    axes = layout("step, over all generations", drawn.axis, yaxis={"tickformat": ticks}, showlegend=True)
     table = Table(["recipe", "runs", f"{drawn.axis}, last logged (mean)"], ends)
     count = sum(int(row[1]) for row in ends)
     says = f"{drawn.axis.capitalize()} of {count} run{'s' if count > 1 else ''} over their training steps."
-    return Figure(drawn.title, [*bands, *behind, *front], axes, says, table)
+    return Figure(drawn.title, traces, axes, says, table)
 
 
 def joined(seen: Seen, lines: dict[int, Line], most: int = MOST) -> tuple[list[float | None], list[float | None]]:

@@ -8,15 +8,17 @@ from ..comparison.members import number
 from ..study.stats import Spread, spread
 from ..study.words import spread_words
 from ..tables import is_number, percent
-from .compare_charts import Trace, Whose, band, disturbances, layout, marked_line, thin
+from .compare_charts import BANDS, Trace, Whose, band, by_row, disturbances, layout, marked_line, thin
 from .compare_members import Cohort, Seen, curve
+from .compare_words import readable, share_ticks
 from .parts import Figure, Part, Prose, Section, Table
 from .reading import rounded
 
 BY_GENERATION = {
-    "test_accuracy": ("Test accuracy by generation", "test accuracy"),
-    "pseudo_label_accuracy": ("Precision of the pseudo-labels by generation", "precision"),
-    "kept_share": ("Share of unlabeled images in use by generation", "share in use"),
+    "test_accuracy": ("Test accuracy", "test accuracy"),
+    "validation_accuracy": ("Validation accuracy", "validation accuracy"),
+    "pseudo_label_accuracy": ("Precision of the pseudo-labels", "precision"),
+    "kept_share": ("Share of unlabeled images in use", "share in use"),
 }
 ATTACKS = {
     "test_fgsm": ("Test accuracy under FGSM", "epsilon, in steps of 1/255"),
@@ -44,19 +46,43 @@ def _generations(cohorts: Sequence[Cohort], name: str) -> Figure | None:
     if not any(found for own in lines.values() for found in own):
         return None
     indices = sorted({index for own in lines.values() for found in own for index in found})
-    traces = layered(overlaid(cohort, _level(cohort, lines[cohort.whose], indices)) for cohort in cohorts)
+    if len(indices) == 1:
+        return _one_generation(cohorts, name, indices[0])
+    bands = len(cohorts) <= BANDS
+    traces = layered(overlaid(cohort, _level(cohort, lines[cohort.whose], indices), bands) for cohort in cohorts)
     rows = [
         [cohort.name, *(spread_words(_spread(lines[cohort.whose], index)) for index in indices)] for cohort in cohorts
     ]
     table = Table(["recipe", *(f"generation {index:g}" for index in indices)], rows)
     title, axis = BY_GENERATION[name]
     ticks = {"tickmode": "array", "tickvals": indices, "ticktext": [f"{index:g}" for index in indices]}
-    axes = layout("generation", axis, xaxis=ticks,
-                  yaxis={"tickformat": ".0%"}, showlegend=True)  # fmt: skip
-    says = "Mean over seeds; the band reaches from the lowest to the highest."
-    if len(indices) > 1 and any(map(_single, cohorts)):
+    axes = layout("generation", axis, xaxis=ticks, yaxis={"tickformat": _ticks(traces)}, showlegend=True)
+    thick = "The thick line is the mean over seeds"
+    says = (
+        f"{thick}; the band reaches from the lowest to the highest."
+        if bands
+        else f"{thick}, thin ones are single runs."
+    )
+    if any(_single(cohort) for cohort in cohorts if any(lines[cohort.whose])):
         says += " A level line is a recipe of a single generation."
-    return Figure(title, traces, axes, says, table)
+    return Figure(f"{title} by generation", traces, axes, says, table)
+
+
+def _one_generation(cohorts: Sequence[Cohort], name: str, index: float) -> Figure | None:
+    """What only one generation has: recipe by recipe."""
+    found = [(cohort, {one.seed: values[index] for one in cohort.seen if index in (values := _by_index(one, name))})
+             for cohort in cohorts]  # fmt: skip
+    there = [(cohort, values) for cohort, values in found if values]
+    title, axis = BY_GENERATION[name]
+    traces, axes = by_row([(cohort.whose, values) for cohort, values in there], axis, ".1%")
+    rows = [[cohort.name, spread_words(spread(values))] for cohort, values in there]
+    says = f"Of generation {index:g}, the only one that has it. Each dot is one run, the stroke the mean."
+    keys = [cohort.whose.keys for cohort, _ in there]
+    return Figure(title, traces, axes, says, Table(["recipe", "mean ± deviation"], rows, keys=keys))
+
+
+def _ticks(traces: Sequence[Trace]) -> str:
+    return share_ticks(y for trace in traces for y in trace["y"])
 
 
 def _single(cohort: Cohort) -> bool:
@@ -84,8 +110,8 @@ def _spread(lines: Sequence[Mapping[float, float]], x: float) -> Spread:
     return spread({place: own[x] for place, own in enumerate(lines) if x in own})
 
 
-def overlaid(cohort: Cohort, lines: Sequence[Mapping[float, float]]) -> list[Trace]:
-    """Lines of one recipe's runs: their range, each of them, their mean with a mark at every point."""
+def overlaid(cohort: Cohort, lines: Sequence[Mapping[float, float]], bands: bool) -> list[Trace]:
+    """Lines of one recipe's runs: their range (`bands`), each of them, their mean with a mark at every point."""
     lines = [own for own in lines if own]
     xs = sorted({x for own in lines for x in own})
     if not xs:
@@ -94,7 +120,7 @@ def overlaid(cohort: Cohort, lines: Sequence[Mapping[float, float]]) -> list[Tra
     if len(lines) > 1:
         values = [[own[x] for own in lines if x in own] for x in xs]
         low, high = [rounded(min(own)) for own in values], [rounded(max(own)) for own in values]
-        found.append(band(cohort.whose, [(xs, low, high)]))
+        found += [band(cohort.whose, [(xs, low, high)])] if bands else []
         found += [thin(cohort.name, cohort.whose, [*own], [rounded(y) for y in own.values()]) for own in lines]
     means = [_spread(lines, x).mean for x in xs]
     return [*found, marked_line(cohort.whose, xs, [None if y is None else rounded(y) for y in means])]
@@ -150,11 +176,11 @@ def _curves(cohorts: Sequence[Cohort], lines: Lines, title: str, axes: tuple[str
     there = [cohort for cohort in cohorts if any(lines[cohort.whose])]
     if not there:
         return None
-    traces = layered(overlaid(cohort, lines[cohort.whose]) for cohort in there)
+    traces = layered(overlaid(cohort, lines[cohort.whose], len(there) <= BANDS) for cohort in there)
     xs = sorted({x for own in lines.values() for found in own for x in found})
     rows = [[cohort.name, *(spread_words(_spread(lines[cohort.whose], x)) for x in xs)] for cohort in there]
     table = Table(["recipe", *(f"{axes[0].partition(',')[0]} {x:g}" for x in xs)], rows)
-    return Figure(title, traces, layout(*axes, yaxis={"tickformat": ".0%"}, showlegend=True), says, table)
+    return Figure(title, traces, layout(*axes, yaxis={"tickformat": _ticks(traces)}, showlegend=True), says, table)
 
 
 def _disturbed(cohorts: Sequence[Cohort], name: str) -> Figure | None:
@@ -179,12 +205,18 @@ def _disturbed(cohorts: Sequence[Cohort], name: str) -> Figure | None:
 
 def others(cohorts: Sequence[Cohort]) -> list[Section]:
     """Every other number that finished models were measured at; none where there is none."""
-    told = {*BY_GENERATION, "validation_accuracy"}
-    names = [name for name in dict.fromkeys(_numbers(cohorts)) if name not in told]
+    names = [name for name in dict.fromkeys(_numbers(cohorts)) if name not in BY_GENERATION]
     if not names:
         return []
-    rows = [[name, *(spread_words(cohort.values(name), name) for cohort in cohorts)] for name in names]
-    table = Table(["measure", *(cohort.name for cohort in cohorts)], rows, "Mean ± deviation over seeds.")
+    cells = [[spread_words(cohort.values(name), name) for name in names] for cohort in cohorts]
+    caption, heads = "Mean ± deviation over seeds.", [*map(readable, names)]
+    if len(cohorts) > len(names):
+        rows = [[cohort.name, *own] for cohort, own in zip(cohorts, cells, strict=True)]
+        table = Table(["recipe", *heads], rows, caption, [cohort.whose.keys for cohort in cohorts])
+    else:
+        columns = zip(*cells, strict=True)
+        rows = [[head, *own] for head, own in zip(heads, columns, strict=True)]
+        table = Table(["measure", *(cohort.name for cohort in cohorts)], rows, caption)
     says = Prose("Of each recipe's last model; what was measured later with sslkit evaluate --keep is among it.")
     return [Section("measures", "Everything that was measured", [says, table])]
 

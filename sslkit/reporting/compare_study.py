@@ -14,11 +14,14 @@ from ..tables import ABSENT, percent, value
 from .compare_charts import Bar, Whose, by_row, forest
 from .compare_members import Cohort, Seen
 from .compare_results import Measured, ResultRow, Results
+from .compare_words import readable, titled
 from .parts import Choice, Code, Facts, Figure, Folded, Part, Prose, Section, Table
 
 POINTS = "percentage points"
 MOST = 10
-"Verdicts that are told one by one, before they are folded."
+"Verdicts by several measures that stand open."
+GAIN = "base's gain"
+"What a verdict says that is of a row's gain."
 VERDICTS = ("supported", "not supported", "undecided")
 
 
@@ -65,8 +68,7 @@ def finding(results: Results, notes: Sequence[str]) -> Section:
         parts.append(Prose(said, "lead"))
     if results.source:
         parts.append(Prose(f"Claimed in: {results.source}"))
-    verdicts = [Prose(line) for line in _verdicts(results)]
-    parts += verdicts if len(verdicts) <= MOST else [Folded("Every verdict", verdicts)]
+    parts += _verdict_table(results)
     if results.failures:
         missing = "1 result is" if len(results.failures) == 1 else f"{len(results.failures)} results are"
         text = f"{missing} missing, since runs failed. What follows is of the others."
@@ -87,20 +89,23 @@ def _verdict(results: Results) -> str:
     return f"Of {counted(len(expected), 'comparison')}: {', '.join(said)}."
 
 
-def _verdicts(results: Results) -> Iterator[str]:
-    """A line for everything that was expected; by further measures with their names."""
+def _verdict_table(results: Results) -> list[Part]:
+    """Verdicts that do not stand together in one table of differences: by several measures, and of gains."""
+    rows = [*_verdicts(results)]
+    if len({measure for _, measure, _ in rows}) < 2 and not any(GAIN in verdict for _, _, verdict in rows):
+        return []
+    table = Table(["row", "by", "verdict"], rows)
+    return [table] if len(rows) <= MOST else [Folded(f"All {len(rows)} verdicts", [table])]
+
+
+def _verdicts(results: Results) -> Iterator[tuple[str, str, str]]:
+    """(row, measure, what came out) of everything that was expected."""
     for row in results.rows:
         for measure, one in row.measures.items():
             if one.verdict:
-                name = row.name if measure == results.measures[0] else f"{row.name}, {readable(measure)}"
-                yield f"{name}: {_marked(one)}"
-        if "base's gain" in row.verdict:  # the last of a row's verdicts, by no measure
-            yield f"{row.name}: {row.verdict.split('; ')[-1]}"
-
-
-def readable(measure: str) -> str:
-    """A metric's name as words."""
-    return measure.replace("_", " ")
+                yield row.name, readable(measure), _marked(one)
+        if GAIN in row.verdict:  # the last of a row's verdicts, by no measure
+            yield row.name, "gain over its teacher", row.verdict.split("; ")[-1]
 
 
 def _marked(one: Measured) -> str:
@@ -151,7 +156,8 @@ def _bar(results: Results, row: ResultRow, one: Measured, measure: str) -> Bar:
     ends = (None, None) if one.difference is None else (one.difference.low, one.difference.high)
     low, high = (None if end is None else by * end for end in ends)
     mean = None if one.difference is None else by * one.difference.mean
-    return Bar(whose(results, row), mean, low, high, MARKS.get(one.verdict, ""), one.paper)
+    other = f"minus {row.against}" if row.against else ""
+    return Bar(whose(results, row), mean, low, high, MARKS.get(one.verdict, ""), one.paper, other)
 
 
 def _table(results: Results, rows: Sequence[tuple[ResultRow, Measured]], measure: str) -> Table:
@@ -169,9 +175,10 @@ def _table(results: Results, rows: Sequence[tuple[ResultRow, Measured]], measure
     for row, one in rows:
         mean = signed(one.difference.mean, measure) if one.difference else ABSENT
         paper = ABSENT if one.paper is None else f"{one.paper:+.2f}"
-        cells.append([row.name, spread_words(one.values, measure), *([mean] if same else [row.against or ABSENT, mean]),
-                      interval_words(one.difference, measure), paper, _marked(one) or ABSENT])  # fmt: skip
-    caption = f"{measure}; differences in {POINTS}" if is_share(measure) else measure
+        cells.append([row.name, spread_words(one.values, measure), *([mean] if same else [row.against, mean]),
+                      interval_words(one.difference, measure), paper, _marked(one)])  # fmt: skip
+    words = titled(readable(measure))
+    caption = f"{words}; differences in {POINTS}" if is_share(measure) else words
     return Table(head, cells, caption, [whose(results, row).keys for row, _ in rows])
 
 
@@ -214,7 +221,7 @@ def _seeds(results: Results, measure: str) -> Iterator[Part]:
     ]
     says = "Each dot is one seed, the stroke the mean; thin lines join the results of a seed."
     yield Figure(
-        f"{readable(measure).capitalize()} of every seed",
+        f"{titled(readable(measure))} of every seed",
         traces,
         axes,
         says,

@@ -8,8 +8,11 @@ import pytest
 
 from sslkit.errors import RunError
 from sslkit.recipe import dump, load, with_overrides
+from sslkit.reporting.compare_charts import Whose, line, thin
+from sslkit.reporting.compare_words import readable, share_ticks
 from sslkit.reporting.comparing import filters_of, is_study, sections_of_runs, sections_of_study
 from sslkit.reporting.parts import Choice, Figure, Prose, Table
+from sslkit.reporting.writing import safe
 from sslkit.study.stats import paired_difference
 
 ENVIRONMENT = {"torch": "2.6.0", "device": "cpu here", "threads": 2, "test_data": "same"}
@@ -172,10 +175,74 @@ def test_generations_have_a_mean_for_each_recipe(two):
     figure = titled(sections_of_runs(two), "Test accuracy by generation")
     mean = next(trace for trace in figure.data if trace["mode"] == "lines+markers")
     assert mean["x"] == [0, 1] and mean["y"] == pytest.approx([0.7, 0.81])
-    assert (
-        titled(sections_of_runs(two), "Precision of the pseudo-labels by generation").table.rows[0][-1]
-        == "60.00% ± 0.00"
-    )
+
+
+def test_what_one_generation_has_is_told_recipe_by_recipe(two):
+    figure = titled(sections_of_runs(two), "Precision of the pseudo-labels")
+    assert figure.layout["yaxis"]["ticktext"] == ["A  plain", "B  less"]
+    seeds = [trace for trace in figure.data if trace.get("text", [""])[0] == "seed 0"]
+    assert [trace["x"] for trace in seeds] == [[0.6] * 3] * 2 and [trace["y"] for trace in seeds] == [[0] * 3, [1] * 3]
+    assert figure.table.rows == [["A  plain", "60.00% ± 0.00"], ["B  less", "60.00% ± 0.00"]]
+    assert "generation 1, the only one" in figure.says
+
+
+def test_runs_that_are_measured_at_a_generations_end_have_no_curve_of_it(make):
+    runs = [make("a"), make("b", overrides={"steps": 7})]
+    for run in runs:
+        log = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        kept = [one for one in log if one["kind"] != "evaluation"]
+        (run / "metrics.jsonl").write_text("".join(json.dumps(one) + "\n" for one in kept))
+    titles = [figure.title for figure in parts_of(sections_of_runs(runs), Figure)]
+    assert "Test accuracy while training" not in titles and "Loss: supervised" in titles
+    assert {"Test accuracy by generation", "Validation accuracy by generation"} <= {*titles}
+
+
+def test_a_point_that_stands_alone_is_a_mark():
+    whose = Whose("a", 0)
+    assert line(whose, [1, None, 2], [0.5, None, 0.6])["mode"] == "lines+markers"
+    assert thin("a", whose, [1, 2, 3, 4], [0.5, 0.6, None, 0.7])["mode"] == "lines+markers"
+    assert line(whose, [1, 2, 3, 4], [0.5, 0.6, 0.7, None])["mode"] == "lines"
+
+
+def test_ranges_of_many_recipes_are_not_laid_over_each_other(make):
+    for count, bands in ((3, 3), (4, 0)):
+        runs = [make(f"{count}-{n}-{seed}", seed, overrides={"steps": 7 + n}) for n in range(count) for seed in (0, 1)]
+        sections = sections_of_runs(runs)
+        for title in ("Test accuracy while training", "Test accuracy by generation"):
+            traces = titled(sections, title).data
+            assert len([trace for trace in traces if trace.get("fill")]) == bands
+            assert len([trace for trace in traces if trace.get("opacity") == 0.4]) == 2 * count
+        assert ("band reaches" in said(sections, "learning")) == bool(bands)
+
+
+def test_ticks_of_shares_that_are_close_differ(make):
+    runs = [make("a", tests=(0.991, 0.993)), make("b", tests=(0.995, 0.992), overrides={"steps": 7})]
+    assert titled(sections_of_runs(runs), "Test accuracy by generation").layout["yaxis"]["tickformat"] == ".2%"
+    assert [share_ticks(own) for own in ([0.1, None, 0.5], [0.9, 0.95], [1.0, 1.0])] == [".0%", ".1%", ".0%"]
+
+
+@pytest.mark.parametrize(
+    "measure, words",
+    [
+        ("test_fgsm_8", "test accuracy under FGSM, epsilon 8/255"),
+        ("test_pgd_l2_128", "test accuracy under PGD L2, epsilon 128/255"),
+        ("validation_ece", "validation ECE"),
+        ("test_mce_without_frost", "test mCE without frost"),
+        ("pseudo_label_coverage", "pseudo-label coverage"),
+    ],
+)
+def test_measures_are_told_in_words(measure, words):
+    assert readable(measure) == words
+
+
+def test_of_many_recipes_everything_that_was_measured_goes_down(make):
+    measured = {"test_ece": 0.1, "test_nll": 0.5}
+    runs = [make(f"run-{n}", overrides={"steps": 7 + n}, metrics=measured) for n in range(3)]
+    (table,) = parts_of(sections_of_runs(runs[:2]), Table, "measures")
+    assert (table.head[0], [row[0] for row in table.rows]) == ("measure", ["test ECE", "test NLL"])
+    (table,) = parts_of(sections_of_runs(runs), Table, "measures")
+    assert list(table.head) == ["recipe", "test ECE", "test NLL"]
+    assert table.rows[2] == ["C  run-2", "10.00%", "0.5"] and table.keys[2]["run"] == "2"
 
 
 def test_a_recipe_of_a_single_generation_is_a_level_line(make):
@@ -309,7 +376,7 @@ def test_robustness_is_overlaid_from_summaries_and_kept_evaluations(make):
     (corrupted,) = titled(sections, "Test error under corruptions").data
     assert corrupted["x"] == [0.2, 0.3, 0.4] and corrupted["meta"]["color"] == 1
     measures = {row[0]: list(row[1:]) for row in parts_of(sections, Table, "measures")[0].rows}
-    assert measures == {"test_fgsm_4": ["50.00%", "–"], "test_nll": ["–", "0.321"]}
+    assert measures == {"test accuracy under FGSM, epsilon 4/255": ["50.00%", "–"], "test NLL": ["–", "0.321"]}
 
 
 def test_filters_name_every_recipe_once(two):
@@ -375,7 +442,7 @@ def test_a_study_tells_its_finding_and_its_verdicts_in_words_with_marks(study):
     text = said(sections, "finding")
     assert "Noise is why students learn." in text and "Table 6" in text
     assert "Of 2 comparisons: ✓ 1 supported, ? 1 undecided." in text
-    assert "mixed: ? expected lower: undecided at 3 seeds" in text
+    assert not parts_of(sections, Table, "finding")  # the verdicts stand in the table of differences, once
     assert "Generations of the same runs: base, teacher." in text
 
 
@@ -394,22 +461,25 @@ def test_the_papers_difference_stands_hollow_beside_the_own(study):
 
 def test_the_table_has_every_row_with_its_verdict(study):
     rows = {row[0]: list(row[1:]) for row in parts_of(sections_of_study(study()), Table, "differences")[0].rows}
-    assert rows["base"] == ["91.00% ± 1.00", "–", "–", "–", "–"]
+    assert rows["base"] == ["91.00% ± 1.00", "–", "–", "–", ""]
     assert rows["worse"][1] == "-5.07" and rows["worse"][3:] == ["-0.70", "✓ expected lower: supported"]
-    assert rows["teacher"][-1] == "–"
+    assert rows["mixed"][-1] == "? expected lower: undecided at 3 seeds" and rows["teacher"][-1] == ""
 
 
 def test_rows_that_are_compared_with_others_than_the_base_say_with_whom(study):
     rows = [*study.rows[:2], {**study.rows[2], "against": "worse"}]
     table = parts_of(sections_of_study(study(rows=rows)), Table, "differences")[0]
     assert list(table.head[2:4]) == ["minus", "difference"]
-    assert [row[2] for row in table.rows] == ["–", "base", "worse"]
+    assert [row[2] for row in table.rows] == ["", "base", "worse"]
+    figure = titled(sections_of_study(study(rows=rows)), "Differences of test accuracy")
+    assert [trace["text"] for trace in figure.data[:2]] == [["minus base"], ["minus worse"]]
 
 
 def test_a_gain_that_is_expected_to_stay_small_has_its_verdict_too(study):
     gain = "40% of the base's gain over its teacher, expected below 50%: yes"
     rows = [study.rows[0], {**study.rows[1], "verdict": f"expected lower: supported; {gain}"}]
-    assert f"worse: {gain}" in said(sections_of_study(study(rows=rows)), "finding")
+    (table,) = parts_of(sections_of_study(study(rows=rows)), Table, "finding")
+    assert table.rows[1] == ("worse", "gain over its teacher", gain)
 
 
 def test_filters_of_a_study_are_its_rows(study):
@@ -437,10 +507,35 @@ def test_several_measures_are_a_choice(study):
     ]
     sections = sections_of_study(study(rows=rows, measures=["test_accuracy", "test_nll"]))
     choice = parts_of(sections, Choice, "differences")[0]
-    assert [name for name, _ in choice.options] == ["test accuracy", "test nll"]
-    figure = titled(sections, "Differences of test nll")
-    assert figure.data[0]["x"] == [1.0] and figure.layout["xaxis"]["title"]["text"] == "test nll"
-    assert titled(sections, "Test nll of every seed").table.rows[0][1] == "1.5"
+    assert [name for name, _ in choice.options] == ["test accuracy", "test NLL"]
+    figure = titled(sections, "Differences of test NLL")
+    assert figure.data[0]["x"] == [1.0] and figure.layout["xaxis"]["title"]["text"] == "test NLL"
+    assert titled(sections, "Test NLL of every seed").table.rows[0][1] == "1.5"
+
+
+def test_verdicts_by_several_measures_stand_together(study):
+    more = measured(
+        [2.0, 2.5, 3.0], [1.0, 1.0, 1.1], expect="higher", verdict="undecided", verdict_words="expected higher: x"
+    )
+    rows = [*study.rows[:1], {**study.rows[1], "measures": {**study.rows[1]["measures"], "test_nll": more}}]
+    (table,) = parts_of(sections_of_study(study(rows=rows, measures=["test_accuracy", "test_nll"])), Table, "finding")
+    assert table.rows == [
+        ("worse", "test accuracy", "✓ expected lower: supported"),
+        ("worse", "test NLL", "? expected higher: x"),
+    ]
+
+
+HOSTILE = "<b>x</b> %{x} & <extra></extra>"
+
+
+def test_names_are_no_markup_of_plotlys(study):
+    rows = json.loads(json.dumps(study.rows).replace('"worse"', json.dumps(HOSTILE)))
+    figures = parts_of(sections_of_study(study(rows=rows)), Figure)
+    assert {trace["name"] for figure in figures for trace in figure.data} >= {HOSTILE}
+    for trace in (safe(trace) for figure in figures for trace in figure.data):
+        assert "extra" not in trace.get("hovertemplate", "")  # the one text that plotly is given as it is
+        assert "<b>" not in json.dumps({key: own for key, own in trace.items() if key != "hovertemplate"})
+    assert any(HOSTILE in text for figure in figures for text in figure.layout["yaxis"].get("ticktext", []))
 
 
 def test_failures_missing_results_and_lost_runs_are_told(study):
