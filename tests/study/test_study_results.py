@@ -177,11 +177,17 @@ def test_a_finding_has_its_words_its_picture_and_its_line_in_the_overview(write,
     for _ in range(2):
         assert invoke(write(EXPECTED), "--results", "results.md").exit_code == 0
     text = Path("results.md").read_text()
-    assert text.count("| [mine](#study-mine) | Dropout \\| is why. |") == 1
-    overview = text[: text.index("rest")]
-    assert "no &lt;dropout> minus base<br>teacher minus no &lt;dropout>" in overview
-    assert "| -0.6<br>– | -6.00 (-6.00 to -6.00) ✓<br>-4.00 (-4.00 to -4.00) ✗ |" in overview
-    assert overview.rstrip().endswith("1 of 2 supported, 1 not supported |\n\n<!-- findings end -->")
+    lines = text[: text.index("rest")].splitlines()
+    assert lines[5:9] == [
+        "| [mine](#study-mine) | **Dropout \\| is why.** | | | 1 of 2 supported, 1 not supported |",
+        "| | no &lt;dropout> minus base | -0.6 | -6.00 (-6.00 to -6.00) | ✓ supported |",
+        "| | teacher minus no &lt;dropout> | – | -4.00 (-4.00 to -4.00) | ✗ not supported |",
+        "",
+    ]
+    invoke(write(EXPECTED.replace("Dropout | is", "Dropout was"), "other.toml"), "--results", "results.md")
+    invoke(write(EXPECTED.replace("Dropout | is", "Dropout is"), "mine.toml"), "--results", "results.md")
+    names = [line.split("**")[1] for line in Path("results.md").read_text().splitlines() if line.startswith("| [")]
+    assert names == ["Dropout is why.", "Dropout was why."]
     assert "**Finding.** Dropout \\| is why. **Here:** 1 of 2 supported, 1 not supported." in text
     assert "97.5% interval" in text and "all 2 on which a verdict hangs hold together at 95%" in text
     assert "paper: the difference that was published (Someone 2020, table 6)." in text
