@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from shlex import quote
 
 from ..comparison.members import Member, members_of
 from ..comparison.notes import notes_of
@@ -14,7 +15,7 @@ from .compare_members import Cohort, by_classes, cohorts_of, log_notes
 from .compare_results import read_results
 from .compare_runs import compared, every_run, outcome, time
 from .compare_study import again, differences, failures, finding, row_cohorts, run_cohorts, seeds
-from .parts import Choice, Figure, Filter, Folded, Part, Prose, Section
+from .parts import Choice, Code, Figure, Filter, Folded, Part, Prose, Section
 
 
 def sections_of_runs(folders: Sequence[Path]) -> list[Section]:
@@ -61,6 +62,24 @@ def sections_of_study(folder: Path) -> list[Section]:
         finding(found, _notes(runs)), *differences(found), *seeds(found), *learning(runs), *by_generation(runs),
         *robustness(rows), *others(rows), *time(runs), *failures(found), again(found),
     ]  # fmt: skip
+
+
+def sections_of_studies(folders: Sequence[Path]) -> list[Section]:
+    """Several studies: a section for each, with its finding and its verdicts; a page of its own tells more of it."""
+    return [_short_study(folder, number) for number, folder in enumerate(folders, 1)]
+
+
+def _short_study(folder: Path, number: int) -> Section:
+    found = read_results(folder)
+    if found is None:
+        unread = Prose(f"{folder / RESULTS} cannot be read.", "warning")
+        return Section(f"study-{number}", folder.absolute().name, [unread])
+    told = [finding(found, ()), *differences(found), *failures(found)]
+    more = Code(
+        f"sslkit report {quote(str(folder))}",
+        "Its seeds, its learning curves and its runs are in a report of their own.",
+    )
+    return Section(f"study-{number}", found.study, [*(part for own in told for part in own.parts), more])
 
 
 def _notes(cohorts: Sequence[Cohort]) -> list[str]:

@@ -66,7 +66,8 @@ def _members(paths: Sequence[Path]) -> list[Member]:
 
 
 def _is_study(paths: Sequence[Path]) -> bool:
-    return len(paths) == 1 and (paths[0] / RESULTS).is_file()
+    """Whether all of them are studies."""
+    return all((path / RESULTS).is_file() for path in paths)
 
 
 def check_out(out: Path, force: bool) -> None:

@@ -41,6 +41,8 @@ def story_of_runs(paths: Sequence[Path], members: Sequence[Member]) -> Report:
     """A page of several runs, or of a study."""
     from . import comparing
 
+    if len(paths) > 1 and all(map(comparing.is_study, paths)):
+        return _story_of_studies(paths, len(members))
     study = len(paths) == 1 and comparing.is_study(paths[0])
     compared = comparing.sections_of_study(paths[0]) if study else comparing.sections_of_members(members)
     runs = [RunFolder(member) for member in members[:MOST_RUNS]]
@@ -56,6 +58,15 @@ def story_of_runs(paths: Sequence[Path], members: Sequence[Member]) -> Report:
     name = printable(paths[0].absolute().name) if len(paths) == 1 else counted(len(members), "run")
     sections = [*compared, *([Section("runs", "Each run", each)] if each else [])]
     return Report(f"{'Study' if study else 'Report of'} {name}", facts, sections, comparing.filters_of(compared))
+
+
+def _story_of_studies(paths: Sequence[Path], runs: int) -> Report:
+    """A page of several studies; rows of one are no rows of another, so that no filter stands over them all."""
+    from . import comparing
+
+    named = ", ".join(printable(str(path)) for path in paths[:4])
+    facts = [counted(runs, "run"), f"{named}, ..." if len(paths) > 4 else named, _made()]
+    return Report(f"Report of {len(paths)} studies", facts, comparing.sections_of_studies(paths))
 
 
 def _short(run: RunFolder) -> list[Part]:

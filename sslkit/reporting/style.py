@@ -55,7 +55,7 @@ caption { text-align: left; padding: .6rem .8rem .2rem; }
 th, td { padding: .35rem .8rem; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top; }
 tbody tr:last-child > * { border-bottom: 0; }
 thead th { color: var(--faint); font-weight: 500; white-space: nowrap; }
-tbody th { font-weight: 500; max-width: 22rem; overflow-wrap: anywhere; }
+tbody th { font-weight: 500; min-width: 9rem; max-width: 22rem; overflow-wrap: break-word; }
 td { overflow-wrap: anywhere; }
 .n { text-align: right; white-space: nowrap; }
 pre { margin: 0; padding: .8rem 1rem; overflow: auto; font: .85rem/1.5 ui-monospace, "SFMono-Regular", Menlo, Consolas, monospace; }
@@ -102,6 +102,7 @@ dl.facts dd { margin: 0; text-align: right; overflow-wrap: anywhere; min-width: 
   .large { grid-template-columns: 1fr 1fr; }
   .large dd { font-size: 1.45rem; }
   th, td { padding: .3rem .5rem; }
+  tbody th { min-width: 0; }
 }
 @media print {
   @page { margin: 15mm; }

@@ -23,7 +23,7 @@ MARK = "sslkit report"
 MARKUP = ("hovertemplate", "texttemplate")
 "Keys of a trace whose texts are plotly's own markup: no name may stand in them."
 NUMERIC = re.compile(
-    r"[+\-−–<>≈~]?\s?[\d,]*\.?\d+(?:e[+-]?\d+)?\s?(?:%|points?|px|s|min|h|[kMGT]?B|nats)?(?:\s?[±].*|\s\(.*\))?|–|"
+    r"[+\-−–<>≈~]?\s?[\d,]*\.?\d+(?:e[+-]?\d+)?\s?(?:%|points?|px|s|min|h|[kMGT]?B|nats)?(?:\s?[±].*|\s\(.*\)|\sto\s[+\-−]?[\d.]+)?|–|"
 )
 "A cell that stands at the right."
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from functools import cache
 
 import pytest
@@ -10,9 +11,10 @@ from sslkit.errors import RunError
 from sslkit.recipe import dump, load, with_overrides
 from sslkit.reporting.compare_charts import Whose, line, thin
 from sslkit.reporting.compare_words import readable, share_ticks
-from sslkit.reporting.comparing import filters_of, is_study, sections_of_runs, sections_of_study
+from sslkit.reporting.comparing import filters_of, is_study, sections_of_runs, sections_of_studies, sections_of_study
+from sslkit.reporting.making import report
 from sslkit.reporting.parts import Choice, Figure, Prose, Table
-from sslkit.reporting.writing import safe
+from sslkit.reporting.writing import numeric, safe
 from sslkit.study.stats import paired_difference
 
 ENVIRONMENT = {"torch": "2.6.0", "device": "cpu here", "threads": 2, "test_data": "same"}
@@ -578,6 +580,31 @@ def test_results_that_cannot_be_read_leave_the_runs(study):
     sections = sections_of_study(folder)
     assert "its verdicts are lost" in said(sections, "finding")
     assert "accuracy" in keys(sections)
+
+
+def test_several_studies_have_a_section_each(study, tmp_path):
+    first, second = study(), tmp_path / "iterations"
+    shutil.copytree(first, second)
+    table = json.loads((second / "results.json").read_text())
+    table |= {"study": "iterations", "finding": "Iteration helps.", "rows": study.rows[:2]}
+    (second / "results.json").write_text(json.dumps(table))
+    sections = sections_of_studies([first, second])
+    assert [(own.key, own.title) for own in sections] == [("study-1", "noise"), ("study-2", "iterations")]
+    assert "Noise is why students learn." in said(sections, "study-1") and "Iteration" in said(sections, "study-2")
+    (table,) = parts_of(sections, Table, "study-2")
+    assert [row[0] for row in table.rows] == ["base", "worse"]
+    assert [figure.title for figure in parts_of(sections, Figure)] == ["Differences of test accuracy"] * 2
+
+    made = report(first, second, out=tmp_path / "both.html")
+    page = made.read_text()
+    assert "<h1>Report of 2 studies</h1>" in page and page.count('<figure class="plot"') == 2
+    assert 'data-key="run"' not in page  # rows of one study are no rows of another
+    (second / "results.json").write_text("{")
+    assert "results.json cannot be read" in said(sections_of_studies([first, second]), "study-2")
+
+
+def test_an_interval_is_a_number_in_a_table():
+    assert numeric("-5.54 to -3.66") and not numeric("4 to some")
 
 
 def test_everything_in_a_figure_is_json(study, two):
