@@ -52,7 +52,8 @@ class Board:
         """A run, or the measuring of a generation, begins."""
         self.begun[child, generation] = time.monotonic()
         self.at_once = max(self.at_once, len(self.begun))
-        self.numbers.setdefault(child, self.done_before + len(self.numbers) + 1)
+        if generation is None:
+            self.numbers.setdefault(child, self.done_before + len(self.numbers) + 1)
 
     def end(self, child: Child, generation: int | None, failed: bool = False) -> None:
         """It has ended."""
