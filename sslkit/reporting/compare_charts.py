@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from .compare_words import share_ticks
 from .reading import rounded
 
 Trace = dict[str, Any]
@@ -190,14 +191,12 @@ def by_row(
     return traces, row_layout(unit, names, xaxis={"tickformat": tickformat}, showlegend=False)
 
 
-def disturbances(
-    table: Mapping[Whose, Mapping[str, float]], unit: str, tickformat: str
-) -> tuple[list[Trace], dict[str, Any]]:
-    """Rows of which several have a value, each with its symbol. `table`: whose -> row -> value."""
+def disturbances(table: Mapping[Whose, Mapping[str, float]], unit: str) -> tuple[list[Trace], dict[str, Any]]:
+    """Rows of which several have a share, each with its symbol. `table`: whose -> row -> share."""
     rows = list(dict.fromkeys(row for values in table.values() for row in values))
-    hover = f"%{{x:{tickformat}}}"
+    tickformat = share_ticks(value for values in table.values() for value in values.values())
     traces = [
-        dots(whose, [*map(rounded, values.values())], [rows.index(row) for row in values], hovertemplate=hover)
+        dots(whose, [*map(rounded, values.values())], [rows.index(row) for row in values], hovertemplate="%{x:.2%}")
         for whose, values in table.items()
     ]
     return traces, row_layout(unit, rows, xaxis={"tickformat": tickformat}, showlegend=True)

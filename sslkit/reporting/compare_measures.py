@@ -74,7 +74,8 @@ def _one_generation(cohorts: Sequence[Cohort], name: str, index: float) -> Figur
              for cohort in cohorts]  # fmt: skip
     there = [(cohort, values) for cohort, values in found if values]
     title, axis = BY_GENERATION[name]
-    traces, axes = by_row([(cohort.whose, values) for cohort, values in there], axis, ".1%")
+    ticks = share_ticks(value for _, values in there for value in values.values())
+    traces, axes = by_row([(cohort.whose, values) for cohort, values in there], axis, ticks)
     rows = [[cohort.name, spread_words(spread(values))] for cohort, values in there]
     says = f"Of generation {index:g}, the only one that has it. Each dot is one run, the stroke the mean."
     keys = [cohort.whose.keys for cohort, _ in there]
@@ -180,7 +181,9 @@ def _curves(cohorts: Sequence[Cohort], lines: Lines, title: str, axes: tuple[str
     xs = sorted({x for own in lines.values() for found in own for x in found})
     rows = [[cohort.name, *(spread_words(_spread(lines[cohort.whose], x)) for x in xs)] for cohort in there]
     table = Table(["recipe", *(f"{axes[0].partition(',')[0]} {x:g}" for x in xs)], rows)
-    return Figure(title, traces, layout(*axes, yaxis={"tickformat": _ticks(traces)}, showlegend=True), says, table)
+    ticks = {"tickmode": "array", "tickvals": xs, "ticktext": [f"{x:g}" for x in xs]}
+    drawn = layout(*axes, xaxis=ticks, yaxis={"tickformat": _ticks(traces)}, showlegend=True)
+    return Figure(title, traces, drawn, says, table)
 
 
 def _disturbed(cohorts: Sequence[Cohort], name: str) -> Figure | None:
@@ -191,14 +194,14 @@ def _disturbed(cohorts: Sequence[Cohort], name: str) -> Figure | None:
         for table in cohort.tables(name):
             for row, cells in table.items():
                 if isinstance(cells, dict) and is_number(one := cells.get(column)):
-                    values.setdefault(row, []).append(one)
+                    values.setdefault(row.replace("_", " "), []).append(one)
         if values:
             found[cohort.whose] = {row: sum(own) / len(own) for row, own in values.items()}
     if not found:
         return None
     rows = dict.fromkeys(row for own in found.values() for row in own)
     cells = [[row, *(percent(own.get(row)) for own in found.values())] for row in rows]
-    traces, axes = disturbances(found, axis, ".0%")
+    traces, axes = disturbances(found, axis)
     says = "Further to the left is better; means over seeds."
     return Figure(title, traces, axes, says, Table(["disturbance", *(whose.name for whose in found)], cells))
 

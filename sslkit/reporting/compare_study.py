@@ -15,11 +15,9 @@ from .compare_charts import Bar, Whose, by_row, forest
 from .compare_members import Cohort, Seen
 from .compare_results import Measured, ResultRow, Results
 from .compare_words import readable, titled
-from .parts import Choice, Code, Facts, Figure, Folded, Part, Prose, Section, Table
+from .parts import Choice, Code, Facts, Figure, Part, Prose, Section, Table
 
 POINTS = "percentage points"
-MOST = 10
-"Verdicts by several measures that stand open."
 GAIN = "base's gain"
 "What a verdict says that is of a row's gain."
 VERDICTS = ("supported", "not supported", "undecided")
@@ -68,7 +66,7 @@ def finding(results: Results, notes: Sequence[str]) -> Section:
         parts.append(Prose(said, "lead"))
     if results.source:
         parts.append(Prose(f"Claimed in: {results.source}"))
-    parts += _verdict_table(results)
+    parts += _verdicts(results)
     if results.failures:
         missing = "1 result is" if len(results.failures) == 1 else f"{len(results.failures)} results are"
         text = f"{missing} missing, since runs failed. What follows is of the others."
@@ -89,23 +87,25 @@ def _verdict(results: Results) -> str:
     return f"Of {counted(len(expected), 'comparison')}: {', '.join(said)}."
 
 
-def _verdict_table(results: Results) -> list[Part]:
+def _verdicts(results: Results) -> Iterator[Part]:
     """Verdicts that do not stand together in one table of differences: by several measures, and of gains."""
-    rows = [*_verdicts(results)]
-    if len({measure for _, measure, _ in rows}) < 2 and not any(GAIN in verdict for _, _, verdict in rows):
-        return []
-    table = Table(["row", "by", "verdict"], rows)
-    return [table] if len(rows) <= MOST else [Folded(f"All {len(rows)} verdicts", [table])]
-
-
-def _verdicts(results: Results) -> Iterator[tuple[str, str, str]]:
-    """(row, measure, what came out) of everything that was expected."""
+    measures = [*dict.fromkeys(measure for _, measure, one in results.expected if one.verdict)]
+    rows = [row for row in results.rows if any(one.verdict for one in row.measures.values())]
+    if len(measures) > 1:
+        cells = [[readable(name), *(_short(row.measures.get(name), name) for row in rows)] for name in measures]
+        caption = f"Differences with what became of them; of shares in {POINTS}"
+        yield Table(["measure", *(row.name for row in rows)], cells, caption)
     for row in results.rows:
-        for measure, one in row.measures.items():
-            if one.verdict:
-                yield row.name, readable(measure), _marked(one)
         if GAIN in row.verdict:  # the last of a row's verdicts, by no measure
-            yield row.name, "gain over its teacher", row.verdict.split("; ")[-1]
+            yield Prose(f"{row.name}: {row.verdict.split('; ')[-1]}")
+
+
+def _short(one: Measured | None, measure: str) -> str:
+    """`✓ -4.60, supported`."""
+    if one is None or one.difference is None:
+        return ABSENT
+    mean = signed(one.difference.mean, measure)
+    return f"{MARKS.get(one.verdict, '')} {mean}, {one.verdict}".strip() if one.verdict else mean
 
 
 def _marked(one: Measured) -> str:

@@ -29,6 +29,6 @@ def titled(words: str) -> str:
 
 def share_ticks(values: Iterable[float | None]) -> str:
     """How ticks of an axis of shares are written, so that neighbours differ."""
-    there = [value for value in values if value is not None]
+    there = [value for value in values if value is not None]  # a gap in a line is none
     span = max(there) - min(there) if there else 1.0
     return ".0%" if span >= 0.06 or not span else ".1%" if span >= 0.006 else ".2%"
