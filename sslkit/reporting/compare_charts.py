@@ -19,6 +19,8 @@ PAPER = "diamond-open"
 "The symbol of what a paper measured."
 BANDS = 3
 "Ranges that lie over each other in one figure; more are mud, and every run has its thin line."
+HEIGHT, LEGEND = 340, 20
+"Pixels of a figure, and of a further line of its legend."
 ROW, AROUND = 34, 130
 "Pixels of a row in a figure of rows, and of what is around them."
 
@@ -119,6 +121,12 @@ def layout(x: str, y: str, **more: Any) -> dict[str, Any]:
             "yaxis": {"title": {"text": y}, "automargin": True}}  # fmt: skip
     merged = {axis: {**own, **more.pop(axis, {})} for axis, own in axes.items()}
     return {**merged, "hoverlabel": {"namelength": -1}, **more}
+
+
+def tall(traces: Sequence[Trace]) -> int:
+    """Pixels of a figure's height: a legend of many names leaves its plot the room that it has."""
+    names = {one["name"] for one in traces if one.get("showlegend", True)}
+    return HEIGHT + LEGEND * max(0, (len(names) - 1) // 2)
 
 
 def row_layout(x: str, names: Sequence[str], **more: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..tables import percent, value
-from .compare_charts import BANDS, Trace, band, layout, line, thin
+from .compare_charts import BANDS, Trace, band, layout, line, tall, thin
 from .compare_members import Cohort, Seen
 from .compare_words import share_ticks
 from .parts import Figure, Part, Prose, Section, Table
@@ -53,7 +53,8 @@ def _drawn(cohorts: Sequence[Cohort]) -> Iterator[Drawn]:
             yield Drawn(f"{name.capitalize()} while training", name, _evaluated(metric), True)
     for loss in _losses(cohorts):
         yield Drawn(f"Loss: {loss}", loss if "loss" in loss else f"{loss} loss", _loss(loss))
-    yield Drawn("Share of unlabeled images in use", "share in use", _kept, True)
+    if _changes(cohorts):
+        yield Drawn("Share of unlabeled images in use", "share in use", _kept, True)
 
 
 def _evaluated_often(cohorts: Sequence[Cohort], metric: str) -> bool:
@@ -61,6 +62,15 @@ def _evaluated_often(cohorts: Sequence[Cohort], metric: str) -> bool:
     pick = _evaluated(metric)
     lines = (own for cohort in cohorts for one in cohort.seen for own in pick(one).values())
     return any(sum(value is not None for value in values) > 1 for _, values in lines)
+
+
+def _changes(cohorts: Sequence[Cohort]) -> bool:
+    """Whether a generation's share in use changes as it trains; if none does, it is told by generation."""
+    seen = [one for cohort in cohorts for one in cohort.seen]
+    if all(len(one.member.generations) < 2 for one in seen):
+        return True
+    lines = (own for one in seen for own in _kept(one).values())
+    return any(len({value for value in values if value is not None}) > 1 for _, values in lines)
 
 
 def _losses(cohorts: Sequence[Cohort]) -> list[str]:
@@ -121,7 +131,9 @@ def _figure(cohorts: Sequence[Cohort], drawn: Drawn) -> Figure | None:
         return None
     traces = [*bands, *behind, *front]
     ticks = share_ticks(y for trace in traces for y in trace["y"]) if drawn.share else ""
-    axes = layout("step, over all generations", drawn.axis, yaxis={"tickformat": ticks}, showlegend=True)
+    axes = layout(
+        "step, over all generations", drawn.axis, yaxis={"tickformat": ticks}, showlegend=True, height=tall(traces)
+    )
     table = Table(["recipe", "runs", f"{drawn.axis}, last logged (mean)"], ends)
     count = sum(int(row[1]) for row in ends)
     says = f"{drawn.axis.capitalize()} of {count} run{'s' if count > 1 else ''} over their training steps."

@@ -8,7 +8,7 @@ from ..comparison.members import number
 from ..study.stats import Spread, spread
 from ..study.words import spread_words
 from ..tables import is_number, percent
-from .compare_charts import BANDS, Trace, Whose, band, by_row, disturbances, layout, marked_line, thin
+from .compare_charts import BANDS, Trace, Whose, band, by_row, disturbances, layout, marked_line, tall, thin
 from .compare_members import Cohort, Seen, curve
 from .compare_words import readable, share_ticks
 from .parts import Figure, Part, Prose, Section, Table
@@ -56,7 +56,8 @@ def _generations(cohorts: Sequence[Cohort], name: str) -> Figure | None:
     table = Table(["recipe", *(f"generation {index:g}" for index in indices)], rows)
     title, axis = BY_GENERATION[name]
     ticks = {"tickmode": "array", "tickvals": indices, "ticktext": [f"{index:g}" for index in indices]}
-    axes = layout("generation", axis, xaxis=ticks, yaxis={"tickformat": _ticks(traces)}, showlegend=True)
+    axes = layout("generation", axis, xaxis=ticks, yaxis={"tickformat": _ticks(traces)}, showlegend=True,
+                  height=tall(traces))  # fmt: skip
     thick = "The thick line is the mean over seeds"
     says = (
         f"{thick}; the band reaches from the lowest to the highest."
@@ -182,7 +183,7 @@ def _curves(cohorts: Sequence[Cohort], lines: Lines, title: str, axes: tuple[str
     rows = [[cohort.name, *(spread_words(_spread(lines[cohort.whose], x)) for x in xs)] for cohort in there]
     table = Table(["recipe", *(f"{axes[0].partition(',')[0]} {x:g}" for x in xs)], rows)
     ticks = {"tickmode": "array", "tickvals": xs, "ticktext": [f"{x:g}" for x in xs]}
-    drawn = layout(*axes, xaxis=ticks, yaxis={"tickformat": _ticks(traces)}, showlegend=True)
+    drawn = layout(*axes, xaxis=ticks, yaxis={"tickformat": _ticks(traces)}, showlegend=True, height=tall(traces))
     return Figure(title, traces, drawn, says, table)
 
 

@@ -241,13 +241,9 @@ def failures(results: Results) -> list[Section]:
 def again(results: Results) -> Section:
     """How to run it again, and what with."""
     versions = ", ".join(f"{name} {' and '.join(found)}" for name, found in results.versions.items())
-    facts = [
-        ("study", results.study),
-        ("seeds", format_seeds(results.seeds)),
-        ("made with", versions),
-        ("on", ", ".join(results.devices)),
-    ]
+    facts = [("study", results.study), ("seeds", format_seeds(results.seeds)), ("on", ", ".join(results.devices))]
     parts: list[Part] = [Facts([(name, text) for name, text in facts if text])]
+    parts += [Prose(f"Made with {versions}.")] if versions else []
     if results.command:
         parts.insert(0, Code(results.command, "What is finished is not run again; new seeds add to it."))
     return Section("again", "Run it again", parts)

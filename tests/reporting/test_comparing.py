@@ -217,6 +217,24 @@ def test_ranges_of_many_recipes_are_not_laid_over_each_other(make):
         assert ("band reaches" in said(sections, "learning")) == bool(bands)
 
 
+def test_a_share_that_never_changes_is_told_by_generation_alone(make):
+    run = make("a")
+    title = "Share of unlabeled images in use"
+    assert [figure.title for figure in parts_of(sections_of_runs([run, make("b", 1)]), Figure, "learning")] == [
+        "Test accuracy while training", "Loss: supervised"]  # fmt: skip
+    log = (run / "metrics.jsonl").read_text().replace('"kept_share": 0.5', '"kept_share": 0.25', 1)
+    (run / "metrics.jsonl").write_text(log)
+    assert titled(sections_of_runs([run, make("c", 1)])[2:3], title).data
+
+
+def test_a_legend_of_many_names_makes_a_figure_taller(make):
+    heights = [
+        titled(sections_of_runs([make(f"{count}-{n}", overrides={"steps": 7 + n}) for n in range(count)]),
+               "Test accuracy by generation").layout["height"] for count in (2, 9)
+    ]  # fmt: skip
+    assert heights[1] > heights[0] + 60
+
+
 def test_ticks_of_shares_that_are_close_differ(make):
     runs = [make("a", tests=(0.991, 0.993)), make("b", tests=(0.995, 0.992), overrides={"steps": 7})]
     assert titled(sections_of_runs(runs), "Test accuracy by generation").layout["yaxis"]["tickformat"] == ".2%"
