@@ -26,6 +26,8 @@ from .running import Way, wanted
 from .seeds import format_seeds
 
 TRIAL = "a trial of a few steps"
+AROUND = 0.2
+"Seconds that a small generation takes beside its steps: its model is made, its data opened, and all of it saved."
 
 
 @dataclass(frozen=True)
@@ -121,9 +123,10 @@ def _tried(recipe: Recipe, way: Way) -> Cost:
             found = probe(recipe, data, choose_device(way.device), timing=True)
     finally:
         torch.set_num_threads(before)
-    known = all(one.seconds for one in found)
-    return Cost(sum(generation_seconds(recipe, found, data)) if known else None, disk(found, baseline=False),
-                TRIAL)  # fmt: skip
+    seconds = None
+    if all(one.seconds for one in found):
+        seconds = sum(generation_seconds(recipe, found, data)) + AROUND * len(found)
+    return Cost(seconds, disk(found, baseline=False), TRIAL)
 
 
 def total_seconds(groups: Sequence[Group], jobs: int) -> float | None:
@@ -200,5 +203,5 @@ def _together(groups: Sequence[Group], way: Way) -> list[str]:
     time = "a time that is not known" if seconds is None else f"about {duration(seconds)}"
     room = "room that is not known" if disk is None else f"{size(disk)} of disk"
     tried = any(group.cost and group.cost.how == TRIAL for group in groups)
-    more = " A trial knows of steps, labels and evaluations; metrics, loading and saving come on top." if tried else ""
+    more = " A trial knows of steps, labels and evaluations; metrics and large data come on top." if tried else ""
     return [f"All that is missing takes {time} and {room}.{more}"]
