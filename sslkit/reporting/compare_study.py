@@ -62,8 +62,9 @@ def _seen(row: ResultRow, seed: int) -> Seen:
 def finding(results: Results, notes: Sequence[str]) -> Section:
     """The claim, and what became of it."""
     parts: list[Part] = [Prose(results.finding or f"The study {results.study}.", "lead")]
-    if said := _verdict(results):
-        parts.append(Prose(said, "lead"))
+    if said := verdict_words(results):
+        compared = counted(len(results.expected), "comparison")
+        parts.append(Prose(f"Of {compared}: {said}.", "lead"))
     if results.source:
         parts.append(Prose(f"Claimed in: {results.source}"))
     parts += _verdicts(results)
@@ -75,8 +76,8 @@ def finding(results: Results, notes: Sequence[str]) -> Section:
     return Section("finding", "The finding", parts)
 
 
-def _verdict(results: Results) -> str:
-    """`✓ 2 of 3 supported · ? 1 undecided`."""
+def verdict_words(results: Results) -> str:
+    """`✓ 2 supported, ? 1 undecided`; nothing where nothing is expected."""
     expected = [one for _, _, one in results.expected]
     if not expected:
         return ""
@@ -84,7 +85,7 @@ def _verdict(results: Results) -> str:
     said = [f"{MARKS[name]} {verdicts.count(name)} {name}" for name in VERDICTS if name in verdicts]
     if len(verdicts) < len(expected):
         said.append(f"{len(expected) - len(verdicts)} not measured")
-    return f"Of {counted(len(expected), 'comparison')}: {', '.join(said)}."
+    return ", ".join(said)
 
 
 def _verdicts(results: Results) -> Iterator[Part]:

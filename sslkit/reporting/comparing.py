@@ -12,10 +12,10 @@ from ..comparison.studies import RESULTS
 from .compare_curves import learning
 from .compare_measures import by_generation, others, robustness
 from .compare_members import Cohort, by_classes, cohorts_of, log_notes
-from .compare_results import read_results
+from .compare_results import Results, read_results
 from .compare_runs import compared, every_run, outcome, time
-from .compare_study import again, differences, failures, finding, row_cohorts, run_cohorts, seeds
-from .parts import Choice, Code, Figure, Filter, Folded, Part, Prose, Section
+from .compare_study import again, differences, failures, finding, row_cohorts, run_cohorts, seeds, verdict_words
+from .parts import Choice, Code, Figure, Filter, Folded, Part, Prose, Section, Table
 
 
 def sections_of_runs(folders: Sequence[Path]) -> list[Section]:
@@ -66,11 +66,16 @@ def sections_of_study(folder: Path) -> list[Section]:
 
 def sections_of_studies(folders: Sequence[Path]) -> list[Section]:
     """Several studies: a section for each, with its finding and its verdicts; a page of its own tells more of it."""
-    return [_short_study(folder, number) for number, folder in enumerate(folders, 1)]
+    found = [(folder, read_results(folder)) for folder in folders]
+    known = [one for _, one in found if one is not None]
+    table = Table(["study", "finding", "verdicts"], [[one.study, one.finding, verdict_words(one)] for one in known])
+    return [
+        Section("studies", "The studies", [table]),
+        *(_short_study(folder, one, number) for number, (folder, one) in enumerate(found, 1)),
+    ]
 
 
-def _short_study(folder: Path, number: int) -> Section:
-    found = read_results(folder)
+def _short_study(folder: Path, found: Results | None, number: int) -> Section:
     if found is None:
         unread = Prose(f"{folder / RESULTS} cannot be read.", "warning")
         return Section(f"study-{number}", folder.absolute().name, [unread])

@@ -607,7 +607,11 @@ def test_several_studies_have_a_section_each(study, tmp_path):
     table |= {"study": "iterations", "finding": "Iteration helps.", "rows": study.rows[:2]}
     (second / "results.json").write_text(json.dumps(table))
     sections = sections_of_studies([first, second])
-    assert [(own.key, own.title) for own in sections] == [("study-1", "noise"), ("study-2", "iterations")]
+    assert [(own.key, own.title) for own in sections[1:]] == [("study-1", "noise"), ("study-2", "iterations")]
+    assert parts_of(sections, Table, "studies")[0].rows == [
+        ["noise", "Noise is why students learn.", "✓ 1 supported, ? 1 undecided"],
+        ["iterations", "Iteration helps.", "✓ 1 supported"],
+    ]
     assert "Noise is why students learn." in said(sections, "study-1") and "Iteration" in said(sections, "study-2")
     (table,) = parts_of(sections, Table, "study-2")
     assert [row[0] for row in table.rows] == ["base", "worse"]
