@@ -21,6 +21,8 @@ BANDS = 3
 "Ranges that lie over each other in one figure; more are mud, and every run has its thin line."
 HEIGHT, LEGEND = 340, 20
 "Pixels of a figure, and of a further line of its legend."
+LONGEST = 60
+"Characters of a name beside a row."
 ROW, AROUND = 34, 130
 "Pixels of a row in a figure of rows, and of what is around them."
 
@@ -129,9 +131,14 @@ def tall(traces: Sequence[Trace]) -> int:
     return HEIGHT + LEGEND * max(0, (len(names) - 1) // 2)
 
 
+def short(name: str) -> str:
+    """A name that leaves room for a plot: of a very long one its beginning and its end."""
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 16]}…{name[-15:]}"
+
+
 def row_layout(x: str, names: Sequence[str], **more: Any) -> dict[str, Any]:
     """Names from top to bottom, row `i` at y = i."""
-    ticks = {"tickmode": "array", "tickvals": list(range(len(names))), "ticktext": list(names)}
+    ticks = {"tickmode": "array", "tickvals": list(range(len(names))), "ticktext": [*map(short, names)]}
     yaxis = {**ticks, "range": [len(names) - 0.5, -0.5], "zeroline": False}
     return layout(x, "", yaxis=yaxis, height=AROUND + ROW * len(names), **more)
 

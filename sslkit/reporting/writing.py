@@ -50,9 +50,9 @@ def json_of(figure: Figure) -> str:
 
 
 def safe(value: Any, key: str = "") -> Any:
-    """What plotly may be given: it takes `<b>` for markup, so that texts are escaped, and JSON has no NaN."""
+    """What plotly may be given, whose texts have markup, and JSON, which has no NaN."""
     if isinstance(value, str):
-        return value if key in MARKUP else escape(value, quote=False)
+        return value if key in MARKUP else unmarked(value)
     if isinstance(value, float):
         return rounded(value) if value - value == 0 else None
     if isinstance(value, dict):
@@ -60,6 +60,11 @@ def safe(value: Any, key: str = "") -> Any:
     if isinstance(value, (list, tuple)):
         return [safe(item, key) for item in value]
     return value.item() if hasattr(value, "item") else value
+
+
+def unmarked(text: str) -> str:
+    """A text that plotly shows as it is: it takes `<b>` for markup, `%{x}` for a template, `$x$` for a formula."""
+    return escape(text, quote=False).replace("%{", "%&#123;").replace("$", "&#36;")
 
 
 def numeric(cell: str) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 from functools import cache
 
@@ -545,7 +546,7 @@ def test_verdicts_by_several_measures_stand_together(study):
     assert table.rows == [["test accuracy", "✓ -5.07, supported"], ["test NLL", "? +1.467, undecided"]]
 
 
-HOSTILE = "<b>x</b> %{x} & <extra></extra>"
+HOSTILE = "<b>x</b> %{x} & $a$ <extra></extra>"
 
 
 def test_names_are_no_markup_of_plotlys(study):
@@ -554,8 +555,18 @@ def test_names_are_no_markup_of_plotlys(study):
     assert {trace["name"] for figure in figures for trace in figure.data} >= {HOSTILE}
     for trace in (safe(trace) for figure in figures for trace in figure.data):
         assert "extra" not in trace.get("hovertemplate", "")  # the one text that plotly is given as it is
-        assert "<b>" not in json.dumps({key: own for key, own in trace.items() if key != "hovertemplate"})
+        assert not re.search(
+            r"<b>|%[{]|[$]", json.dumps({key: own for key, own in trace.items() if key != "hovertemplate"})
+        )
     assert any(HOSTILE in text for figure in figures for text in figure.layout["yaxis"].get("ticktext", []))
+    assert safe({"ticktext": ["100% {a}"]}) == {"ticktext": ["100% {a}"]}
+
+
+def test_a_very_long_name_leaves_a_plot_room(study):
+    name = "x" * 100 + " with 5 epochs"
+    rows = json.loads(json.dumps(study.rows).replace('"worse"', json.dumps(name)))
+    ticks = titled(sections_of_study(study(rows=rows)), "Differences of test accuracy").layout["yaxis"]["ticktext"]
+    assert len(ticks[0]) == 60 and ticks[0].endswith("5 epochs  ✓")
 
 
 def test_failures_missing_results_and_lost_runs_are_told(study):
