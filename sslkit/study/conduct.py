@@ -22,7 +22,7 @@ from .live import listener
 from .markdown import read_results, titled, write_section
 from .outcome import Outcome, as_json, gather, metrics_of
 from .plot import picture
-from .running import Check, Way, alone, measure_all, run_all
+from .running import Check, Way, alone, measure_all, run_all, unmeasured
 from .seeds import format_seeds
 from .terminal import show, wide_console
 
@@ -121,7 +121,7 @@ def _write(path: Path, text: str) -> None:
 
 def _way(study: Study, children: list[Child], device: str | None, jobs: int | None) -> Way:
     """How runs are made here. Raises now for what would fail after hours."""
-    if not missing(children) and study.metrics is None:
+    if not missing(children) and not any(unmeasured(study, children)):
         return Way(*share(len(children), jobs, gpu=False), device)
     from ..environment import choose_device
     from ..network import require_timm

@@ -93,7 +93,18 @@ def measure_all(study: Study, children: list[Child], way: Way, listener: Listene
     """Measure by the study's own metrics what its rows need of finished runs; what was measured once is only read."""
     if study.metrics is None:
         return []
-    jobs = list(_unmeasured(study, children, way))
+    from .work import measure
+
+    jobs = [
+        Job(
+            child,
+            number,
+            measure,
+            (child.folder, number, study.metrics, rival and rival.folder, way.device),
+            way.threads,
+        )
+        for child, number, rival in unmeasured(study, children)
+    ]
 
     def done(job: Job, answer: Any) -> None:
         assert job.generation is not None
@@ -136,11 +147,15 @@ def _do(jobs: list[Job], way: Way, listener: Listener, done: Callable[[Job, Any]
     return failures
 
 
-def _unmeasured(study: Study, children: list[Child], way: Way) -> Iterator[Job]:
-    """What no earlier call has measured; what one has is read."""
+def unmeasured(study: Study, children: list[Child]) -> Iterator[tuple[Child, int, Child | None]]:
+    """(run, generation, baseline to compare with) of what no earlier call has measured of finished runs.
+
+    What one has is read into `Child.measurements`. Raises `SslkitError` for metrics that are none.
+    """
+    if study.metrics is None:
+        return
     from ..folder import Run
     from ..measuring.keeping import kept_measurement
-    from .work import measure
 
     left = missing(children)
     finished = [child for child in children if child not in left]
@@ -148,14 +163,12 @@ def _unmeasured(study: Study, children: list[Child], way: Way) -> Iterator[Job]:
     for child in finished:
         rival = baselines.get(child.uses[0][1])
         beside = None if rival is None else Run(rival.folder)
-        for number in sorted(wanted(study, child)):
-            assert study.metrics is not None
+        for number in sorted(wanted(study, child) - child.measurements.keys()):
             there = kept_measurement(Run(child.folder), number, study.metrics, baseline=beside, recipe=child.recipe)
             if there is not None:
                 child.measurements[number] = there.metrics
-                continue
-            args = (child.folder, number, study.metrics, rival and rival.folder, way.device)
-            yield Job(child, number, measure, args, way.threads)
+            else:
+                yield child, number, rival
 
 
 def wanted(study: Study, child: Child) -> set[int]:
