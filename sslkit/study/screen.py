@@ -38,9 +38,6 @@ class Board:
     numbers: dict[Child, int] = field(default_factory=dict)
     failed: list[Child] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
-    took: float = 0.0
-    "Seconds of runs that have ended since, added up."
-    ended: int = 0
     at_once: int = 1
     "The most that were seen at work at one time."
 
@@ -62,8 +59,6 @@ class Board:
             self.failed.append(child)
         if generation is None and began is not None:
             self.left -= 1
-            self.ended += 1
-            self.took += time.monotonic() - began
 
     def number(self, child: Child) -> tuple[int, int]:
         """Which of how many runs it is, in the order in which they begin."""
@@ -75,12 +70,21 @@ class Board:
         return {child for child in self.children if child not in left}
 
     def seconds_left(self) -> float | None:
-        """As long for each run that is left as for those that have ended, as many at a time as now."""
-        if not self.ended or not self.left:
+        """As long for each run that is left as finished ones of its row took, else as all took; as many at a time as now."""
+        took: dict[str, list[float]] = {}
+        finished = self.finished()
+        for child in finished:
+            seconds = (child.summary() or {}).get("wall_seconds")
+            took.setdefault(child.uses[0][0], []).extend([seconds] if is_number(seconds) else [])
+        every = [seconds for those in took.values() for seconds in those]
+        if not every or not self.left:
             return None
-        now = time.monotonic()
-        spent = sum(now - began for (_, generation), began in list(self.begun.items()) if generation is None)
-        return max(0.0, (self.took / self.ended * self.left - spent) / self.at_once)
+        now, left = time.monotonic(), 0.0
+        for child in self.children:
+            if child not in finished and child not in self.failed:
+                spent = now - self.begun.get((child, None), now)
+                left += max(0.0, fmean(took.get(child.uses[0][0]) or every) - spent)
+        return left / self.at_once
 
 
 class Screen:
@@ -104,13 +108,14 @@ class Screen:
     def _running(self, shown: list[tuple[Child, int | None]], more: int, width: int) -> Table:
         table = _ruled()
         table.add_column("running", ratio=1, no_wrap=True, overflow="ellipsis")
-        heads = {"generation": 10, "step": 9, "accuracy": 8, "left": 11}
+        heads = {"seed": 4, "generation": 10, "step": 9, "accuracy": 8, "left": 11}
         for head, least in heads.items():  # the same width while numbers grow and shrink
             table.add_column(head, justify="right", no_wrap=True, min_width=least)
         table.width = width
         for child, generation in shown:
             cells = self._look(child) if generation is None else [str(generation), "measured", ABSENT, ABSENT]
-            table.add_row(Text(child.called()), *cells)
+            name, seed = child.uses[0]
+            table.add_row(Text(name), str(seed), *cells)
         if more:
             table.add_row(Text(f"and {more} more", "dim"), *[""] * len(heads))
         return table
