@@ -5,8 +5,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import contextmanager
 from dataclasses import replace
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -25,6 +28,7 @@ from sslkit.study.running import Way, measure_all, run_all
 
 SMALL = '[set]\n"data.test" = 1600\n"data.validation" = 20\nworkers = 0\n'
 TWO = 'base = "base.toml"\nseeds = "0-1"\n' + SMALL
+ONE = TWO.replace("0-1", "0")
 
 
 def invoke(*args):
@@ -90,17 +94,17 @@ def test_what_is_left_of_processes_that_end_in_every_way():
 def test_a_study_in_two_processes_its_metrics_and_what_another_takes_from_it(many, tmp_path):
     """Real runs, of three steps: all that follows is of them."""
     Path("metrics.toml").write_text('[[metric]]\nuse = "calibration"\n')
-    path = many('metrics = "metrics.toml"\nmeasures = ["test_accuracy", "test_ece"]\n' + TWO)
+    path = many('metrics = "metrics.toml"\nmeasures = ["test_accuracy", "test_ece"]\n' + ONE)
     done = invoke(path, "--device", "cpu", "--jobs", "2")
     assert done.exit_code == 0, done.output
     assert "2 at a time, 1 thread each" in done.output
     folder = Path("runs/studies/mine")
     children = plan(load_study(path), folder)
-    assert len(children) == 4 and all(child.summary() for child in children)
+    assert len(children) == 2 and all(child.summary() for child in children)
     environments = [json.loads((child.folder / "environment.json").read_text()) for child in children]
     assert {found["threads"] for found in environments} == {1}
     kept = sorted(folder.glob("children/*/evaluations/*.json"))
-    assert len(kept) == 4
+    assert len(kept) == 2
     times = [one.stat().st_mtime_ns for one in kept]
 
     way = Way(1, 1, "cpu")
@@ -111,13 +115,13 @@ def test_a_study_in_two_processes_its_metrics_and_what_another_takes_from_it(man
         assert "test_ece" not in child.metrics(None)
         assert child.measured(None)["test_accuracy"] == child.metrics(None)["test_accuracy"]
 
-    other = many(TWO, "other.toml")
+    other = many(ONE, "other.toml")
     runs = {child.folder.name: child for child in plan(load_study(other), Path("runs/studies/other"))}
     assert runs.keys() == {child.folder.name for child in children} and all(child.shared for child in runs.values())
     assert invoke(other, "--device", "cpu").exit_code == 0
     found = json.loads(Path("runs/studies/other/results.json").read_text())
     paths = [place for row in found["rows"] for place in row["runs"].values()]
-    assert len(paths) == 4 and all(place.startswith("../mine/children/") for place in paths)
+    assert len(paths) == 2 and all(place.startswith("../mine/children/") for place in paths)
     assert not Path("runs/studies/other/children").exists()
 
 
@@ -210,20 +214,36 @@ def test_a_run_that_has_begun_keeps_its_threads(write, factory, monkeypatch):
 LONG = 'base = "base.toml"\nseeds = "0-1"\n' + SMALL + "steps = 100000\nsave_every = 100000\n"
 
 
-def test_all_runs_save_themselves_when_the_study_is_stopped(write):
+@contextmanager
+def stopped_by(number, folder, everyone):
+    """Inside, this process gets a signal once runs in a study's folder train; `everyone`: so does each beside it."""
+
+    def stop():
+        runs = training(folder, 2)
+        for pid in [*runs, forkserver._forkserver._forkserver_pid] if everyone else []:
+            os.kill(pid, number)
+        if signal.getsignal(number) not in (signal.SIG_DFL, signal.default_int_handler):  # else it would end the tests
+            os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    yield
+    thread.join()
+
+
+def test_all_runs_save_themselves_when_the_study_is_stopped(many):
     """By a signal to the study alone, then, when it goes on, by Ctrl-C, which reaches all of its processes."""
-    folder, path = Path("runs/studies/mine"), write(LONG)
-    for stop, number in ((os.kill, signal.SIGTERM), (os.killpg, signal.SIGINT)):
-        study = begin(path)
-        training(folder, min(2, cores.cores()))
-        stop(study.pid, number)
-        said, _ = study.communicate(timeout=300)
-        assert study.returncode == 130, said
-        assert "0 of 4 runs are finished, and everything is saved. Go on with:\n    sslkit study mine.toml" in said
-        assert "Traceback" not in said and "failed" not in said
+    folder, path = Path("runs/studies/mine"), many(LONG)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with stopped_by(number, folder, everyone=number == signal.SIGINT):
+            done = invoke(path, "--device", "cpu")
+        assert done.exit_code == 130, done.output
+        last = "0 of 4 runs are finished, and everything is saved. Go on with:\n    sslkit study mine.toml --device cpu"
+        assert last in done.output and "failed" not in done.output
         begun = list(folder.glob("children/*"))
-        assert begun and {Run(child).summary["status"] for child in begun} == {"interrupted"}
+        assert len(begun) == 2 and {Run(child).summary["status"] for child in begun} == {"interrupted"}
         assert all(list((child / "checkpoints").iterdir()) for child in begun) and not list(folder.rglob(".lock"))
+    assert [event.value for event in side_by_side([Work(len, ("abc",), 1)], 1)] == [None, 3]  # the server lives
 
 
 @pytest.mark.torture
