@@ -29,7 +29,7 @@ def run(monkeypatch):
         hooks = SimpleNamespace(report=lambda kind, progress, **values: heard.append(values))
         settings = SimpleNamespace(steps=STEPS)
         state = SimpleNamespace(
-            step=0, label_timing=None, stored=None, rate=1.0, hooks=hooks, progress=None,
+            step=0, label_timing=None, stored=None, rate=1.0, evaluating=0.0, hooks=hooks, progress=None,
             cfg=SimpleNamespace(settings=settings, optimizer=SimpleNamespace(rate=0.1), index=0),
         )  # fmt: skip
         log = Journal(state, lambda: None)
