@@ -57,6 +57,7 @@ class NetworkClassifier:
     ) -> None:
         self.network: Network = network
         self.decide, self.view, self.device, self.rows = decide, view, device, rows
+        self.ask: Callable[[], None] = lambda: None  # before each answer; raises where work is to stop
         self._known: dict[int, tuple[Images, Tensor]] = {}
 
     def __call__(self, images: Images) -> Tensor:
@@ -80,5 +81,6 @@ class NetworkClassifier:
 
     def logits(self, images: Tensor) -> Tensor:
         """Images of the view (M, C, H, W), floats in 0-1 on `device` -> the (M, K) logits that are gone by."""
+        self.ask()
         self.network.set_mode(noise=False, batch_norm="running", write_stats=False)
         return self.decide(self.network(images))

@@ -51,6 +51,7 @@ def train(state: State, session: Session, saved: dict[str, Any] | None) -> dict[
         journal = Journal(state, session.run.checkpoints.last, saved and saved["journal"])
         steps(state, session, journal)
         journal.check_weights()
+        session.run.save(state, session, None, journal.pending())  # a metric that fails must not cost the steps
         entry = generation_entry(state, session, journal)
         session.run.save(state, session, entry, journal.pending())
     return entry

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,20 +27,32 @@ def make_classifier(state: State, session: Session) -> NetworkClassifier:
     return NetworkClassifier(state.evaluated, state.decide("evaluation"), view, state.device, rows)
 
 
-def evaluate(state: State, session: Session) -> dict[str, Any]:
-    """Measure the model, remember it if it is the best on validation images."""
+def evaluate(state: State, session: Session, saved: bool = False) -> dict[str, Any]:
+    """Measure the model, remember it if it is the best on validation images.
+
+    `saved`: nothing would be lost by stopping here, so that measuring, which can take long, heeds who asks to stop.
+    """
     model = make_classifier(state, session)
+    if saved:
+        model.ask = partial(heed, session)
     watch = Stopwatch()
     metrics = state.hooks.measure(model, session.data, state.stored, session.baseline, state.progress)
     state.evaluating += watch.passed("metrics")  # none, where it was stopped meanwhile
-    if state.selected is None:
+    if state.selected is None and not state.select_checked:
         check_select(state, session, model, metrics)
+        state.select_checked = True
     score = metrics.get(state.cfg.settings.select)
     if score is not None and (state.selected is None or score > state.selected["score"]):
         weights = {name: tensor.clone() for name, tensor in state.evaluated.state_dict().items()}
         state.selected = {"score": score, "step": state.step, "metrics": metrics, "weights": weights}
     state.hooks.report("evaluation", state.progress, metrics=metrics)
     return metrics
+
+
+def heed(session: Session) -> None:
+    """Raise `Interrupted` where the run is asked to stop."""
+    if stop := session.stop():
+        raise session.run.interrupted(stop)
 
 
 def check_select(state: State, session: Session, model: Classifier, metrics: dict[str, Any]) -> None:
@@ -65,7 +78,7 @@ def measured_with_all(state: State, session: Session, model: Classifier) -> dict
 
 def generation_entry(state: State, session: Session, journal: Journal) -> dict[str, Any]:
     """A finished generation's entry in the summary."""
-    metrics = evaluate(state, session)
+    metrics = evaluate(state, session, saved=True)
     named = ("test_accuracy", "validation_accuracy", "pseudo_label_accuracy", "kept_share")
     selected = state.selected
     table = state.cfg.model

@@ -46,6 +46,8 @@ class State:
     step: int = 0
     selected: dict[str, Any] | None = None
     "The best step so far: its number, its metrics, its weights."
+    select_checked: bool = False
+    "Whether it is known that some metric answers what steps are selected by."
     evaluating: float = 0.0
     "Seconds in this process that its metrics took."
     rate: float = math.nan
