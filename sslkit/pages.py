@@ -44,11 +44,14 @@ def digest(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-def policy(*scripts: str) -> str:
-    """A content security policy: these scripts, the page's own style, pictures inside it, and nothing else."""
+def policy(*scripts: str, saves: bool = False) -> str:
+    """A content security policy: these scripts, the page's own style, pictures inside it, and nothing else.
+
+    `saves`: also pictures that a script of the page makes (`blob:`), as plotly does to save a figure.
+    """
     allowed = " ".join(f"'sha256-{digest(script)}'" for script in scripts)
     return (
-        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {allowed}; base-uri 'none'; "
+        f"default-src 'none'; img-src data:{' blob:' * saves}; style-src 'unsafe-inline'; script-src {allowed}; base-uri 'none'; "
         "form-action 'none'"
     )
 

@@ -36,7 +36,7 @@ def written(made: Report) -> str:
     colors = colors_of(part for section in made.sections for part in section.parts)
     page = str(
         template(PAGE).render(
-            report=made, mark=MARK, style=STYLE, script=SCRIPT, plotly=plotly, policy=policy(plotly, SCRIPT),
+            report=made, mark=MARK, style=STYLE, script=SCRIPT, plotly=plotly, policy=policy(plotly, SCRIPT, saves=True),
             ids=lambda: next(names), json=json_of, kind_of=lambda one: type(one).__name__, numeric=numeric,
             numeric_column=numeric_column, data_uri=data_uri, swatch=partial(swatch, colors),
         )

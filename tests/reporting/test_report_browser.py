@@ -160,6 +160,14 @@ def test_a_class_is_chosen_in_figures_tables_and_pictures(tab):
     assert balance.locator("tbody tr").locator("visible=true").all_inner_texts()[0].startswith(CLASSES[1])
 
 
+def test_a_figure_is_saved_as_a_picture(tab):
+    curve = figure(tab, "Loss: supervised")
+    curve.locator(".canvas").hover()
+    with tab.expect_download() as saved:
+        curve.locator(".modebar-btn[data-title*='png' i]").click()
+    assert saved.value.path().read_bytes().startswith(b"\x89PNG")
+
+
 def test_another_generations_labels_are_chosen(tab):
     before = figure(tab, "How sure the teacher was").locator(".canvas").evaluate("one => one.data[0].y")
     tab.locator("#pseudo-labels .choice select").select_option("0")
