@@ -31,6 +31,8 @@ def threads_said() -> int | None:
 def share(runs: int, jobs: int | None, gpu: bool) -> tuple[int, int]:
     """(runs at a time, threads of each) for so many runs; `jobs`: what was asked for.
 
+    Threads are those that the environment says, as far as there are cores for all.
+
     Neither depends on how many of them are finished already, as the number of threads decides how sums are rounded.
     Raises `RunError` for more runs at a time than there are cores.
     """
@@ -41,4 +43,5 @@ def share(runs: int, jobs: int | None, gpu: bool) -> tuple[int, int]:
     said = threads_said()
     if jobs is None:
         jobs = 1 if gpu else max(1, min(there // (said or 1), runs))
-    return jobs, said or max(1, there // jobs)
+    room = max(1, there // jobs)
+    return jobs, min(said or room, room)

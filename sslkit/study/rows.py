@@ -32,11 +32,15 @@ class Comparison:
 
     @property
     def verdict(self) -> Verdict | None:
-        """Whether the interval lies on the expected side of zero; None where nothing is expected or measured."""
+        """Whether the interval lies on the expected side of zero; None where nothing is expected or measured.
+
+        Differences that are all equal have no width, and are undecided: with few seeds and accuracies of a few hundred
+        images that happens by chance, and says nothing of chance.
+        """
         if self.expect is None or self.difference is None:
             return None
         low, high = self.difference.low, self.difference.high
-        if low is None or high is None or low <= 0 <= high:
+        if low is None or high is None or low == high or low <= 0 <= high:
             return "undecided"
         return "supported" if (high < 0) == (self.expect == "lower") else "not supported"
 
@@ -47,6 +51,7 @@ class Comparison:
             return None
         n = self.difference.pairs
         at = f" at {n} seeds" if n > 1 else " at 1 seed, which has no interval"
+        at += ", whose differences are all equal" if self.difference.half_width == 0 else ""
         return f"expected {self.expect}: {self.verdict}{at if self.verdict == 'undecided' else ''}"
 
 
@@ -124,7 +129,7 @@ def rows_of(study: Study, children: Mapping[tuple[str, int], Child]) -> list[Row
     rows: list[Row] = []
     for variant in study.variants:
         rows.append(_row(table, variant, rows[0] if rows else None, level))
-    return rows + [_reference(table, name) for name in study.references]
+    return rows + [_reference(table, name, level) for name in study.references]
 
 
 def _row(table: Table, variant: Variant, base: Row | None, level: float) -> Row:
@@ -147,10 +152,10 @@ def _comparison(table: Table, variant: Variant, measure: str, level: float) -> C
                       variant.expect.get(measure), variant.paper.get(measure))  # fmt: skip
 
 
-def _reference(table: Table, name: str) -> Row:
+def _reference(table: Table, name: str, level: float) -> Row:
     base = table.study.base.name
     test = table.measured(name, ACCURACY)
-    main = Comparison(ACCURACY, test, difference(test, table.measured(base, ACCURACY)))
+    main = Comparison(ACCURACY, test, difference(test, table.measured(base, ACCURACY), level))
     return Row(name=name, kind="reference", against=base, comparisons=(main,), test=test, selected=spread({}),
                teacher=spread({}), gain=None, gain_ratio=None)  # fmt: skip
 

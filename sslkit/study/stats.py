@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+ROUNDING = 1e-12
+"Below this differences are equal, but for how their numbers are rounded."
 LEVEL = 0.95
 "Confidence level of every interval."
 
@@ -81,7 +83,7 @@ def paired_difference(a: Sequence[float], b: Sequence[float], level: float = LEV
     if n == 1:
         return Difference(mean, None, None, 1, level)
     error = stdev(differences) / math.sqrt(n)
-    if error == 0:
+    if error < ROUNDING:
         return Difference(mean, 0.0, 0.0 if mean else 1.0, n, level)
     from scipy.special import stdtr, stdtrit  # Student's t; `scipy.stats` would take a second to load
 

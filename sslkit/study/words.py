@@ -175,4 +175,4 @@ def failure_words(outcome: Outcome) -> list[str]:
 
 def cell(text: str) -> str:
     """Text that neither ends a table's cell in Markdown nor is taken for markup."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+    return re.sub(r"([\\|*\[\]])", r"\\\1", " ".join(text.split())).replace("<", "&lt;")

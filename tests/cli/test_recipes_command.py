@@ -51,7 +51,8 @@ def test_the_list_says_what_the_loaded_recipes_are():
     assert (extends["fixmatch"], extends["supervised"]) == ("supervised", "")
     for one in found["studies"]:
         study = load_study(one["name"].removeprefix("studies/"))
-        assert one["base"] == study.base.name and one["variants"] == len(study.variants) - 1
+        rows = [variant for variant in study.variants if variant.kind == "variant"]
+        assert one["base"] == study.base.recipe.name and one["variants"] == len(rows)
     assert {one["name"] for one in found["studies"]} == {f"studies/{name}" for name in shipped_studies()}
 
 
@@ -162,11 +163,11 @@ def test_a_copied_study_is_the_same_study(name, here):
 
 
 def test_a_copied_set_of_metrics_is_the_same_set(here):
-    assert list(METRICS_SETS) == ["metrics/standard"]
+    assert list(METRICS_SETS) == ["metrics/robustness", "metrics/robustness_small", "metrics/standard"]
     done = run("copy", "standard")
     assert done.stdout == "wrote metrics/standard.toml\nnext  sslkit evaluate RUN --metrics metrics/standard.toml\n"
     assert Path("metrics/standard.toml").read_bytes() == METRICS_SETS["metrics/standard"].read_bytes()
-    (line,) = json.loads(run("list", "--json").stdout)["metrics"]
+    line = json.loads(run("list", "--json").stdout)["metrics"][-1]
     assert {"accuracy", "calibration"} <= set(line["metrics"]) and "sslkit evaluate" in line["about"]
 
 

@@ -85,7 +85,7 @@ def test_a_plugins_table():
     assert found["additionalProperties"] is False and found["required"] == ["use"]
     assert found["title"] == "[[labeler]] confidence (sslkit)" and found["properties"]["use"]["const"] == "confidence"
     assert found["description"] == found["properties"]["use"]["description"] != ""
-    assert list(found["properties"]) == ["use", "threshold", "name", "on", "enabled", "when", "after"]
+    assert list(found["properties"]) == ["use", "threshold", "below", "name", "on", "enabled", "when", "after"]
     threshold = found["properties"]["threshold"]
     assert (threshold["minimum"], threshold["maximum"], threshold["default"]) == (0, 1, 0.95)
     assert threshold["description"] == (

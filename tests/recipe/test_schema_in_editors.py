@@ -131,7 +131,7 @@ def test_installed_plugins_with_their_help(server):
 
 def test_the_keys_of_the_plugin_that_is_used(server):
     keys = offered(server, '[[labeler]]\nuse = "confidence"\n|')
-    assert set(keys) == {"threshold", "name", "on", "enabled", "when", "after"}
+    assert set(keys) == {"threshold", "below", "name", "on", "enabled", "when", "after"}
     assert "Smallest top probability" in keys["threshold"] and "0.95" in keys["threshold"]
     assert "magnitude" not in offered(server, '[[noise]]\nuse = "dropout"\n|')
     assert {"labels_per_class", "validation"} <= set(offered(server, '[data]\nuse = "digits"\n|'))

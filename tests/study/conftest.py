@@ -79,10 +79,14 @@ def write(tmp_path, monkeypatch):
 
 
 def accuracy(recipe):
-    """0.90 and a hundredth for each seed; 0.06 less without dropout on the last model, 0.1 less for a baseline."""
+    """0.90 and a hundredth for each seed; 0.06 less without dropout on the last model, 0.1 less for a baseline.
+
+    At a rate of 0.06 the model without dropout is further behind with every seed.
+    """
     seed, last = recipe.settings.seed, recipe.generations[-1]
     dropout = any(entry.use == "dropout" for entry in last.entries())
-    return 0.90 + 0.01 * seed - (0.0 if dropout else 0.06) - (0.1 if len(recipe.generations) == 1 else 0.0)
+    lag = 0.0 if dropout else 0.061 + 0.001 * seed if last.optimizer.rate == 0.06 else 0.06
+    return 0.90 + 0.01 * seed - lag - (0.1 if len(recipe.generations) == 1 else 0.0)
 
 
 def entry(index, recipe, test):

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from sslkit import cli
 from sslkit.study.markdown import markers, replaced
-from sslkit.study.words import by_seed
+from sslkit.study.words import by_seed, cell
 
 BEGIN, END = markers("mine")
 
@@ -30,7 +30,7 @@ def test_a_new_file_holds_the_section(write, factory):
     assert "| no dropout | 3 | 85.00% ± 1.00 |" in text
     assert "| +4.00 | 40% | -6.00 | -6.00 to -6.00 |" in text
     assert "- base minus rival: +6.00 points (95% interval +3.52 to +8.48, 3 pairs)" in text
-    assert "- no dropout: expected lower: supported" in text
+    assert "- no dropout: expected lower: undecided at 3 seeds, whose differences are all equal" in text
     assert "| 2 | 92.00% | 86.00% | 82.00% | 85.00% |" in text
 
 
@@ -68,7 +68,7 @@ def test_what_share_of_the_gain_was_expected(write, factory, share, answer):
     study = write()
     study.write_text(study.read_text() + f"gain_below = {share}\n")
     assert invoke(study, "--results", "results.md").exit_code == 0
-    said = f"- no dropout: expected lower: supported; 40% of the base's gain over its teacher, expected below {share:.0%}: {answer}"
+    said = f"- no dropout: expected lower: undecided at 3 seeds, whose differences are all equal; 40% of the base's gain over its teacher, expected below {share:.0%}: {answer}"
     assert said in Path("results.md").read_text()
 
 
@@ -156,6 +156,7 @@ EXPECTED = """
 base = "base.toml"
 seeds = "0-2"
 finding = "Dropout | is why."
+set = { "optimizer.rate" = 0.06 }
 source = "Someone 2020, table 6"
 [[variant]]
 name = "no <dropout>"
@@ -172,7 +173,10 @@ expect = "higher"
 
 
 def test_a_finding_has_its_words_its_picture_and_its_line_in_the_overview(write, factory):
-    """The made-up runs: 6 points less without dropout, their teachers 10 below the base; the same for every seed."""
+    """The made-up runs: 6.1 to 6.3 points less without dropout, their teachers 10 below the base.
+
+    t(0.9875, 2) = 6.2053, times 0.1 / sqrt(3): half an interval is 0.358.
+    """
     Path("results.md").write_text("# Mine\n<!-- findings begin -->\n<!-- findings end -->\nrest\n")
     for _ in range(2):
         assert invoke(write(EXPECTED), "--results", "results.md").exit_code == 0
@@ -180,8 +184,8 @@ def test_a_finding_has_its_words_its_picture_and_its_line_in_the_overview(write,
     lines = text[: text.index("rest")].splitlines()
     assert lines[5:9] == [
         "| [mine](#study-mine) | **Dropout \\| is why.** | | | 1 of 2 supported, 1 not supported |",
-        "| | no &lt;dropout> minus base | -0.6 | -6.00 (-6.00 to -6.00) | ✓ supported |",
-        "| | teacher minus no &lt;dropout> | – | -4.00 (-4.00 to -4.00) | ✗ not supported |",
+        "| | no &lt;dropout> minus base | -0.6 | -6.20 (-6.56 to -5.84) | ✓ supported |",
+        "| | teacher minus no &lt;dropout> | – | -3.80 (-4.16 to -3.44) | ✗ not supported |",
         "",
     ]
     invoke(write(EXPECTED.replace("Dropout | is", "Dropout was"), "other.toml"), "--results", "results.md")
@@ -194,7 +198,7 @@ def test_a_finding_has_its_words_its_picture_and_its_line_in_the_overview(write,
     assert "![Differences with their intervals](results/mine.svg)" in text
     drawn = ElementTree.parse("results/mine.svg").getroot()
     words = " ".join(drawn.itertext())
-    assert "no <dropout> − base" in words and "-6.00  ✓ supported" in words and "-4.00  ✗ not supported" in words
+    assert "no <dropout> − base" in words and "-6.20  ✓ supported" in words and "-3.80  ✗ not supported" in words
     assert len(drawn.findall(".//{*}circle")) == 3 and len(drawn.findall(".//{*}path")) == 1  # ours; the paper's
     assert Path("runs/studies/mine/plot.svg").read_text() == Path("results/mine.svg").read_text()
 
@@ -224,3 +228,11 @@ def test_a_base_that_is_not_there_or_that_the_variants_do_not_fit(write, factory
     Path("plain.toml").write_text(plain)
     done = invoke(study, "--base", "plain.toml")
     assert done.exit_code == 2 and "[[variant]] no dropout: the overrides do not fit the recipe" in done.output
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("a | b", r"a \| b"), ("a \\| b", r"a \\\| b"), ("[x](y) **z**", r"\[x\](y) \*\*z\*\*"), ("a\n<b>", "a &lt;b>")],
+)
+def test_text_in_a_cell_is_no_markup(text, shown):
+    assert cell(text) == shown

@@ -46,7 +46,7 @@ def test_a_study_from_its_file_to_its_results(write, factory):
     assert bare["measures"]["test_accuracy"]["difference"]["mean"] == pytest.approx(-0.06)
     assert bare["measures"]["test_accuracy"]["difference"]["half_width"] == pytest.approx(0.0, abs=1e-9)
     assert bare["gain_ratio"] == pytest.approx(0.4)  # a gain of 0.04 of 0.10
-    assert bare["verdict"] == "expected lower: supported"
+    assert bare["verdict"] == "expected lower: undecided at 3 seeds, whose differences are all equal"
     assert baseline["measures"]["test_accuracy"]["difference"]["mean"] == pytest.approx(-0.10)
     assert baseline["teacher"]["mean"] is None
     assert rival["test"]["values"] == {"0": 0.85, "1": 0.85, "2": 0.85}

@@ -128,3 +128,8 @@ def test_a_corrected_interval_is_wider_and_says_its_level():
     # t(0.975, 2) = 4.3027, t(0.995, 2) = 9.9248
     assert corrected.half_width / plain.half_width == pytest.approx(9.9248 / 4.3027, rel=1e-4)
     assert plain.mean == corrected.mean and plain.p == corrected.p
+
+
+def test_equal_differences_have_no_width_however_they_are_rounded():
+    found = paired_difference([0.93, 0.94, 0.92], [0.90, 0.91, 0.89])
+    assert (found.half_width, found.p) == (0.0, 0.0) and found.mean == pytest.approx(0.03)
