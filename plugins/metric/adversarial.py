@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import torch
 from annotated_types import Ge, MinLen, Unit
-from numpy.typing import NDArray
 from torch import Tensor
 
 from sslkit import Classifier, Data, Images, Progress, hookimpl
@@ -17,6 +16,7 @@ from sslkit.errors import PluginError
 from sslkit.waiting import waiting
 
 from .attacks import NoGradient, fast_gradient, gradient_of, point_in_ball, projected_gradient
+from .robustness import Rows, as_floats, chosen, of_known_class, own_name
 
 STEPS = 10
 STEP = 255
@@ -43,7 +43,8 @@ class Adversarial:
 
     `test_fgsm_16` is the accuracy at epsilon 16, and `test_fgsm` the table of all epsilons, the curve of Noisy Student's
     figure (arXiv 1911.04252: FGSM at 0, 2, 4, 8 and 16), 0 the images as they are. By `attack` and `norm` the
-    names are `test_fgsm`, `test_pgd`, `test_fgsm_l2`, `test_pgd_l2`: for another attack name the plugin twice.
+    names are `test_fgsm`, `test_pgd`, `test_fgsm_l2`, `test_pgd_l2`. A plugin of another `name` answers by that: with
+    name = "pgd40" `test_pgd40_16` and the table `test_pgd40`, so that several attacks stand side by side.
 
     FGSM (Goodfellow et al. 2015, arXiv 1412.6572) adds epsilon times the sign of the loss's gradient to each pixel. PGD
     (Madry et al. 2018, arXiv 1706.06083) takes many small steps, each back into the ball, from a random point of it; it
@@ -98,7 +99,7 @@ class Adversarial:
 
     @property
     def title(self) -> str:
-        """What answers are called: `fgsm`, `pgd_l2`."""
+        """What the attack is called: `fgsm`, `pgd_l2`."""
         return self.attack + ("_l2" if self.norm == "l2" else "")
 
     @hookimpl
@@ -106,8 +107,8 @@ class Adversarial:
         """The accuracies at a generation's end, where the test images' classes are known."""
         if progress.step < progress.steps or data.test is None or not data.test.known:
             return {}
-        known = np.flatnonzero(data.test.truth >= 0)
-        rows = known if not 0 < self.images < len(known) else known[np.arange(self.images) * len(known) // self.images]
+        known = of_known_class(data.test)
+        rows = chosen(known, self.images)
         sizes = [0.0, *sorted(size for size in self.epsilons if size)]
         try:
             right, blind = self._right(model, data.test, rows, sizes, progress)
@@ -119,27 +120,28 @@ class Adversarial:
                 "(enabled = false)"
             ) from None
         found = {f"{size:g}": count / len(rows) for size, count in zip(sizes, right, strict=True)}
-        name, said = f"test_{self.title}", [f"{size:g}" for size in self.epsilons]
+        title, said = own_name(progress, "adversarial") or self.title, [f"{size:g}" for size in self.epsilons]
+        name = f"test_{title}"
         return {
             **{f"{name}_{size}": found[size] for size in said},
             name: {size: {"accuracy": accuracy} for size, accuracy in found.items()},
-            **self._note(name, len(rows), len(known), blind),
+            **self._note(title, len(rows), len(known), blind),
         }
 
-    def _note(self, name: str, rows: int, known: int, blind: int) -> dict[str, str]:
+    def _note(self, title: str, rows: int, known: int, blind: int) -> dict[str, str]:
         """What a reader of the numbers must know beside them."""
         said = []
         if rows < known:
-            said.append(f"{self.title}: of {rows:,} of the {known:,} test images of known class, at equal distances")
+            said.append(f"{title}: of {rows:,} of the {known:,} test images of known class, at equal distances")
         if blind:
             said.append(
-                f"{self.title}: the loss of {blind:,} of {rows:,} images has a gradient of 0, and the attack leaves them "
+                f"{title}: the loss of {blind:,} of {rows:,} images has a gradient of 0, and the attack leaves them "
                 "as they are; what looks robust may not be"
             )
-        return {f"{name}_note": ". ".join(said)} if said else {}
+        return {f"test_{title}_note": ". ".join(said)} if said else {}
 
     def _right(
-        self, model: Classifier, images: Images, rows: NDArray[np.int64], sizes: list[float], progress: Progress
+        self, model: Classifier, images: Images, rows: Rows, sizes: list[float], progress: Progress
     ) -> tuple[list[int], int]:
         """How many images are named rightly at each size, and how many have a gradient of 0."""
         right, blind = torch.zeros(len(sizes), dtype=torch.int64), 0
@@ -159,7 +161,7 @@ class Adversarial:
         self, model: Classifier, position: Tensor, made: Tensor, truth: Tensor, sizes: list[float], progress: Progress
     ) -> tuple[list[int], int]:
         """The same of images (M, H, W, C) uint8 that are attacked at once, at sizes above 0."""
-        images = made.to(model.device).permute(0, 3, 1, 2).float().div(255)
+        images = as_floats(made, model.device)
         truth = truth.to(model.device)
         gradient = gradient_of(model.logits, images, truth)
         start, right = self._start(position, images, progress), []

@@ -22,7 +22,8 @@ from .corrupting.corrupt import OPERATIONS, Bytes, check_channels, check_side, c
 from .corrupting.drawing import image_keys
 from .corrupting.published import published
 from .corrupting.scores import check_reference, mean_of, relative, why_absent
-from .corrupting.watching import Rows, answers, chosen, fixed, of_known_class
+from .corrupting.watching import answers, fixed
+from .robustness import BesideBaseline, Rows, chosen, of_known_class, own_name
 
 Corruption = Literal[
     "gaussian_noise", "shot_noise", "impulse_noise", "defocus_blur", "glass_blur", "motion_blur", "zoom_blur", "snow",
@@ -40,16 +41,19 @@ IMAGENET = 1000
 class Corruptions:
     """Errors on corrupted test images: the 15 common corruptions of ImageNet-C and CIFAR-10-C at 5 severities.
 
-    Hendrycks & Dietterich 2019 (arXiv 1903.12261). `test_corruption_error` is the mean error over all that is measured,
-    and `test_corruptions` the table: by corruption and severity, their mean, and `ce`, the sum of the errors over that of
+    Hendrycks & Dietterich 2019 (arXiv 1903.12261). `test_corruption_error` is the mean error over what is measured
+    (but drawn frost), and `test_corruptions` the table: by corruption and severity, their mean, and `ce`, the sum of the errors over that of
     a reference model. mCE, the mean of `ce`, is a share: papers write 0.283 as 28.3. Measured at a generation's end.
 
     With `folder` the images are the published ones, and the mean over all 15 at all severities is `test_mce`. Otherwise
     the test images are corrupted as the model sees them, by operations of our own with the published constants: up to
     84 pixels those of CIFAR-10-C (32 pixels), above those of ImageNet-C (224 pixels), lengths scaled to the size; gray
     images and colours, 8 pixels and more. Frost, of which the published images have photographs, is drawn: it is called
-    `frost (drawn)`, and the mean over the other 14 is `test_mce_without_frost`. Every generation is shown the same images,
-    and the severities of an image share their draws. Raises `DataError` for images of other channels, and for files or
+    `frost (drawn)`, stands in the table alone, and the mean over the other 14 is `test_mce_without_frost`. Every
+    generation is shown the same images, and the severities of an image share their draws.
+
+    A plugin of another `name` answers by that, so that drawn and published images stand side by side: with
+    name = "published" `test_published_error`, `test_published_mce` and the table `test_published`. Raises `DataError` for images of other channels, and for files or
     classes that are not as published.
     """
 
@@ -75,8 +79,7 @@ class Corruptions:
             raise ValueError("`reference` has mean errors over all five severities: leave `severities` out")
         if isinstance(self.reference, dict):
             check_reference(self.reference, OPERATIONS, "corruptions")
-        # The baseline's errors, and whose they are: it does not change in a run, and is measured once.
-        self._known: tuple[Classifier, Data, Errors] | None = None
+        self._beside = BesideBaseline[Errors]()
 
     @hookimpl
     def measure(self, model: Classifier, data: Data, baseline: Classifier | None, progress: Progress) -> dict[str, Any]:
@@ -86,13 +89,10 @@ class Corruptions:
         if progress.step < progress.steps or (self.folder is None and not (data.test and data.test.known)):
             return {}
         asked = baseline if self.reference == "baseline" else None
-        known = self._known[2] if self._known and self._known[0] is asked and self._known[1] is data else None
-        models = [model] if asked is None or known is not None else [model, asked]
-        measured = self._errors(models, data, progress, where)
-        if asked is not None and known is None:
-            known = measured[1]
-            self._known = asked, data, known
-        return self._told(measured[0], self._reference(known))
+        errors, known = self._beside.measured(
+            model, asked, data, lambda models: self._errors(models, data, progress, where)
+        )
+        return self._told(errors, self._reference(known), own_name(progress, "corruptions"))
 
     def _check(self, data: Data, where: str) -> None:
         """Refuse what cannot be measured: at the first evaluation, not at the end, when hours of training lie before it."""
@@ -164,31 +164,34 @@ class Corruptions:
         comparable = {name: mean for name, mean in means.items() if self.folder is not None or name != FROST}
         return {name: [mean] * len(SEVERITIES) for name, mean in comparable.items()}
 
-    def _told(self, errors: Errors, reference: Mapping[str, list[float]]) -> dict[str, Any]:
-        """The numbers, the table, and what a reader must know beside them."""
+    def _told(self, errors: Errors, reference: Mapping[str, list[float]], name: str) -> dict[str, Any]:
+        """The numbers, the table, and what a reader must know beside them; `name`: the metric's own, if it has one."""
         drawn, table = self.folder is None, {}
-        ratios = {name: relative(own.values(), reference.get(name, [])) for name, own in errors.items()}
-        for name, own in errors.items():
-            label = DRAWN if drawn and name == FROST else name
-            table[label] = {
+        ratios = {each: relative(own.values(), reference.get(each, [])) for each, own in errors.items()}
+        for corruption, own in errors.items():
+            table[DRAWN if drawn and corruption == FROST else corruption] = {
                 **{str(severity): error for severity, error in own.items()},
                 "mean": float(np.mean(list(own.values()))),
-                "ce": ratios[name],
+                "ce": ratios[corruption],
             }
-        told = {"test_corruption_error": float(np.mean([row["mean"] for row in table.values()]))}
-        return {**told, **self._mean(ratios, bool(reference)), "test_corruptions": table}
+        # Drawn ice is no stand-in for photographs of frost in a mean that papers have.
+        counted = [list(own.values()) for corruption, own in errors.items() if not (drawn and corruption == FROST)]
+        error, title = f"test_{name}_error" if name else "test_corruption_error", f"test_{name or 'corruptions'}"
+        mean = {error: float(np.mean(counted))} if counted else {f"{title}_note": f"{DRAWN} is of no mean"}
+        return {**mean, **self._mean(ratios, bool(reference), name), title: table}
 
-    def _mean(self, ratios: Mapping[str, float | None], measured: bool) -> dict[str, Any]:
+    def _mean(self, ratios: Mapping[str, float | None], measured: bool, name: str) -> dict[str, Any]:
         """mCE, where all that it is the mean of was asked for; without a reference, a sentence that says why not."""
         drawn = self.folder is None
-        names = [name for name in OPERATIONS if not (drawn and name == FROST)]
+        names = [each for each in OPERATIONS if not (drawn and each == FROST)]
         if not set(names) <= set(ratios) or set(self.severities) != set(SEVERITIES):
             return {}
-        mean = mean_of([ratios[name] for name in names])
+        mean = mean_of([ratios[each] for each in names])
         if mean is not None:
-            return {"test_mce_without_frost" if drawn else "test_mce": mean}
-        without = [name for name in names if ratios[name] is None]
-        return {"test_corruptions_note": why_absent("mean corruption error (mCE)", measured, without)}
+            said = "mce_without_frost" if drawn else "mce"
+            return {f"test_{name}_{said}" if name else f"test_{said}": mean}
+        without = [each for each in names if ratios[each] is None]
+        return {f"test_{name or 'corruptions'}_note": why_absent("mean corruption error (mCE)", measured, without)}
 
 
 def mistakes(images: Images, position: Tensor, named: list[Tensor]) -> NDArray[np.int64]:

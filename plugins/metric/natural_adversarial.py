@@ -26,6 +26,7 @@ from ..data.formats.files import Files
 from ..data.formats.folders import folders_in, is_there
 from ..data.formats.published import lines
 from ..data.formats.synsets import WORDS, first
+from .robustness import as_floats
 from .splits import distinct
 
 TOP = 5
@@ -218,9 +219,10 @@ class NaturalAdversarial:
         found = []
         with waiting(f"looking at {printable(self.folder.name)} (images)", len(images)) as done, torch.no_grad():
             for position, made in model.batches(images):
-                floats = made.to(model.device).permute(0, 3, 1, 2).float().div(255)
                 truth = torch.as_tensor(images.truth[position.numpy()])
-                found.append(torch.stack(ranked(model.logits(floats).float().cpu(), truth, numbers)))
+                found.append(
+                    torch.stack(ranked(model.logits(as_floats(made, model.device)).float().cpu(), truth, numbers))
+                )
                 done(len(made))
         return torch.cat(found, 1)
 

@@ -17,7 +17,8 @@ from .corrupting.corrupt import Bytes, check_channels, check_side
 from .corrupting.drawing import image_keys
 from .corrupting.scores import check_reference, flips, mean_of, relative, why_absent
 from .corrupting.sequences import SEQUENCES, frames_of, sequence
-from .corrupting.watching import Rows, answers, chosen, fixed
+from .corrupting.watching import answers, fixed
+from .robustness import BesideBaseline, Rows, chosen, own_name
 
 Perturbation = Literal[
     "gaussian_noise", "shot_noise", "motion_blur", "zoom_blur", "snow", "brightness", "translate", "rotate", "tilt", "scale",
@@ -38,7 +39,9 @@ class Perturbations:
     end, on test images as the model sees them, by operations of our own with the published constants: up to 84 pixels
     those of CIFAR-10-P (32 pixels), above those of ImageNet-P (224 pixels), lengths of blur and snow scaled to the size.
     Directions are the published ones; noise and flakes are drawn, the same in every generation. Where an image is moved,
-    what comes in is black, as in CIFAR-10-P. Raises `DataError` for images of other channels than 1 or 3.
+    what comes in is black, as in CIFAR-10-P. A plugin of another `name` answers by that, so that several stand side by
+    side: with name = "short" `test_short_flip_probability`, `test_short_mfr` and the table `test_short`.
+    Raises `DataError` for images of other channels than 1 or 3.
     """
 
     perturbations: Annotated[list[Perturbation], MinLen(1)] = field(
@@ -52,7 +55,7 @@ class Perturbations:
     "How many test images, at equal distances through the split, the same ones always; 0: all."
     reference: Literal["baseline"] | dict[str, float] = "baseline"
     """Whose flips mFR is relative to: the run's supervised baseline, or a table, a probability for each perturbation:
-    `{ snow = 0.12, ... }`."""
+    `{ snow = 0.12, ... }`, in whole sequences: `frames` is left out then."""
 
     def __post_init__(self) -> None:
         """Refuse settings that nothing would come of. Raises `ValueError`."""
@@ -62,8 +65,12 @@ class Perturbations:
             raise ValueError("`perturbations` says one twice")
         if isinstance(self.reference, dict):
             check_reference(self.reference, SEQUENCES, "perturbations")
-        # The baseline's flips, and whose they are: it does not change in a run, and is measured once.
-        self._known: tuple[Classifier, Data, Flips] | None = None
+            if self.frames:
+                raise ValueError(
+                    "`frames`: a table as `reference` has flips in sequences as long as published, and a rate relative to it "
+                    'is of such ones. Leave `frames` out, or set reference = "baseline"'
+                )
+        self._beside = BesideBaseline[Flips]()
 
     @hookimpl
     def measure(self, model: Classifier, data: Data, baseline: Classifier | None, progress: Progress) -> dict[str, Any]:
@@ -72,13 +79,10 @@ class Perturbations:
         if progress.step < progress.steps or not data.test:
             return {}
         asked = baseline if self.reference == "baseline" else None
-        known = self._known[2] if self._known and self._known[0] is asked and self._known[1] is data else None
-        models = [model] if asked is None or known is not None else [model, asked]
-        measured = self._flips(models, data.test, progress)
-        if asked is not None and known is None:
-            known = measured[1]
-            self._known = asked, data, known
-        return self._told(measured[0], self.reference if isinstance(self.reference, dict) else known or {})
+        images = data.test
+        found, known = self._beside.measured(model, asked, data, lambda models: self._flips(models, images, progress))
+        reference = self.reference if isinstance(self.reference, dict) else known or {}
+        return self._told(found, reference, own_name(progress, "perturbations"))
 
     def _flips(self, models: list[Classifier], images: Images, progress: Progress) -> list[Flips]:
         """The probabilities of each model, on sequences of images that are read once."""
@@ -103,18 +107,19 @@ class Perturbations:
             {name: count / whole[name] for name, count in own.items()} for own, whole in zip(counts, steps, strict=True)
         ]
 
-    def _told(self, found: Flips, reference: Mapping[str, float]) -> dict[str, Any]:
+    def _told(self, found: Flips, reference: Mapping[str, float], given: str) -> dict[str, Any]:
         """The numbers, the table, and a sentence where there is no mean rate."""
+        title, start = given or "perturbations", f"test_{given}_" if given else "test_"
         rates = {name: relative([own], [reference.get(name, 0)]) for name, own in found.items()}
         told: dict[str, Any] = {
-            "test_flip_probability": float(np.mean(list(found.values()))),
-            "test_perturbations": {name: {"flips": own, "rate": rates[name]} for name, own in found.items()},
+            f"{start}flip_probability": float(np.mean(list(found.values()))),
+            f"test_{title}": {name: {"flips": own, "rate": rates[name]} for name, own in found.items()},
         }
         if set(found) == set(SEQUENCES):
             mean = mean_of(list(rates.values()))
             if mean is None:
                 without = [name for name, rate in rates.items() if rate is None]
                 why = why_absent("mean flip rate (mFR)", bool(reference), without)
-                return {**told, "test_perturbations_note": why}
-            told["test_mfr"] = mean
+                return {**told, f"test_{title}_note": why}
+            told[f"{start}mfr"] = mean
         return told

@@ -18,6 +18,7 @@ from sslkit.errors import PluginError, RecipeError
 from sslkit.loader import ViewMaker
 from sslkit.network import Network
 from sslkit.recipe import load
+from sslkit.recipe.metrics import parts_of
 from sslkit.testing import check_plugin
 from sslkit_plugins.metric.adversarial import Adversarial
 from sslkit_plugins.metric.attacks import (
@@ -31,7 +32,7 @@ from sslkit_plugins.metric.attacks import (
 )
 
 SIZE, CLASSES = 8, ("ant", "bee", "cat")
-END = Progress(seed=3, generation=1, step=5, steps=5, plugin="fgsm")
+END = Progress(seed=3, generation=1, step=5, steps=5, plugin="adversarial")
 
 
 def convolutional(seed: int = 0) -> Network:
@@ -315,6 +316,32 @@ def test_images_without_a_slope_are_counted(network, data):
     assert found["test_fgsm_16"] == 3 / 4
 
 
+@pytest.mark.parametrize("attack", ["fgsm", "pgd"])
+def test_a_name_of_its_own_tells_two_attacks_of_a_kind_apart(network, data, attack):
+    metric = Adversarial(attack=attack, epsilons=[8, 16], images=10)
+    plain = metric.measure(Counted(network), data, replace(END, plugin=attack))
+    assert set(plain) == {f"test_{attack}{end}" for end in ("", "_8", "_16", "_note")}
+    named = metric.measure(Counted(network), data, replace(END, plugin="stronger"))
+    assert set(named) == {f"test_stronger{end}" for end in ("", "_8", "_16", "_note")}
+    assert named["test_stronger"]["0"] == plain[f"test_{attack}"]["0"]
+    assert named["test_stronger_note"].startswith("stronger: of 10 of the")
+
+
+def test_attacks_without_a_name_answer_by_attack_and_norm(network, data):
+    for metric, name in ((Adversarial(attack="pgd", norm="l2", steps=1), "test_pgd_l2"), (Adversarial(), "test_fgsm")):
+        assert set(metric.measure(Counted(network), data, END)) == {name, *(f"{name}_{size}" for size in (2, 4, 8, 16))}
+
+
+@pytest.mark.parametrize("name", ["robustness", "robustness_small"])
+def test_shipped_sets_answer_by_attack(name, network, data):
+    entries = parts_of(load("noisy_student"), sets=[name]).metrics
+    attacks = [entry for entry in entries if isinstance(entry.plugin, Adversarial)]
+    found: dict[str, object] = {}
+    for entry in attacks:
+        found |= entry.plugin.measure(Counted(network), data, replace(END, plugin=entry.name))
+    assert {"test_fgsm", "test_fgsm_8", "test_pgd", "test_pgd_16"} <= set(found) and len(attacks) == 2
+
+
 # Streaming, and what is left behind -------------------------------------------------------------------------------
 
 
@@ -391,7 +418,7 @@ def test_a_model_without_gradient_is_refused(model):
     with pytest.raises(PluginError) as caught:
         Adversarial().measure(Counted(wrapped(model)), data, END)
     assert str(caught.value).startswith(
-        "[[metric]] fgsm: an attack on a model without gradient: its logits do not depend"
+        "[[metric]] adversarial: an attack on a model without gradient: its logits do not depend"
     )
     assert "enabled = false" in str(caught.value)
     with pytest.raises(NoGradient):

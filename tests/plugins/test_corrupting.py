@@ -1,5 +1,7 @@
 """The operations: range, keys, order of severities, and the published constants by hand."""
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 import pytest
@@ -96,6 +98,49 @@ def test_a_more_severe_corruption_is_never_less_different(name: str, side: int, 
     found = differences(name, photographs(24 if name == "fog" else count, side, channels))
     assert np.diff(found).min() >= 0, found
     assert found[-1] > found[0]
+
+
+@pytest.mark.parametrize(("side", "count"), [(24, 20), (32, 20), (224, 3)])
+@pytest.mark.parametrize("name", ["glass_blur", "elastic_transform"])
+def test_what_is_ordered_by_its_field_changes_images_too_and_stays_in_their_range(
+    name: str, side: int, count: int
+) -> None:
+    """Both move light and mix it: nothing becomes darker or lighter than the image was anywhere."""
+    images, keys = photographs(count, side), KEYS[:count]
+    made = [corrupted(name, severity, images, keys) for severity in SEVERITIES]
+    assert min(distance(images, one) for one in made) > 10  # levels of 255
+    assert all((one != other).any((1, 2, 3)).all() for one, other in pairwise(made))
+    for one in made:
+        assert (one.min((1, 2, 3)) >= images.min((1, 2, 3))).all()
+        assert (one.max((1, 2, 3)) <= images.max((1, 2, 3))).all()
+
+
+def test_an_edge_is_spread_and_a_slope_is_bent_the_more_the_more_severe_it_is() -> None:
+    """By the images themselves: how far frosted glass carries light, and how an elastic transform strains a slope.
+
+    An affine map leaves a slope straight: what is not straight in it is elastic.
+    """
+    edge, slope = np.zeros((40, 32, 32, 1), np.uint8), np.zeros((40, 32, 32, 1), np.uint8)
+    edge[:, :, 16:] = 255
+    slope += (8 * np.arange(32, dtype=np.uint8))[:, None]
+    blurs = [distance_carried(edge, corrupted("glass_blur", severity, edge, KEYS)) for severity in SEVERITIES]
+    assert np.diff(blurs).min() > 0, blurs
+    assert blurs[-1] > 2 * blurs[0]
+    bends = [bent(corrupted("elastic_transform", severity, slope, KEYS)) for severity in SEVERITIES]
+    assert np.diff(bends[1:]).min() > 0, bends  # severities 1 and 2 bend it by less than a level
+    assert bends[2] > 2 * max(bends[:2])
+    assert min(distance(slope, corrupted("elastic_transform", severity, slope, KEYS)) for severity in (1, 2)) > 10
+
+
+def distance_carried(images: Bytes, made: Bytes) -> float:
+    """Of an edge from black to white, in pixels of a row."""
+    return float(np.abs(made.astype(float) - images).sum(2).mean() / 255)
+
+
+def bent(made: Bytes) -> float:
+    """Mean square of how far a slope is from straight over 4 pixels, inside, where no border is reflected."""
+    inside = made[:, 8:-8, 8:-8].astype(float)
+    return float(np.square(inside[:, :, 4:] - 2 * inside[:, :, 2:-2] + inside[:, :, :-4]).mean())
 
 
 def test_images_of_other_channels_and_tiny_ones_are_refused() -> None:

@@ -1,5 +1,6 @@
 """Errors on corrupted images, relative to a reference model's: by hand, and whatever the pieces."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -8,16 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 from natural import Bytes, Foreseen, data_of, photographs
+from torch import Tensor
 
-from sslkit import Data, Progress
+from sslkit import Data, Images, Progress
 from sslkit.errors import DataError
+from sslkit_plugins.metric.corrupting import watching
 from sslkit_plugins.metric.corrupting.constants import ALEXNET, SEVERITIES
 from sslkit_plugins.metric.corrupting.corrupt import OPERATIONS, corrupted
 from sslkit_plugins.metric.corrupting.drawing import image_keys
 from sslkit_plugins.metric.corrupting.scores import mean_of, relative
 from sslkit_plugins.metric.corruptions import Corruptions
 
-END = Progress(3, generation=2, step=9, steps=9, plugin="robust")
+END = Progress(3, generation=2, step=9, steps=9, plugin="corruptions")
 CELLS = list(product(OPERATIONS, SEVERITIES))
 TRUTH = [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
 DATA = data_of(photographs(10, 8, 1), TRUTH)
@@ -53,7 +56,9 @@ def test_mean_corruption_error_by_hand() -> None:
     }
     drawn = ratios.pop("frost")
     assert found["test_mce_without_frost"] == pytest.approx(sum(ratios.values()) / 14)
-    assert found["test_corruption_error"] == pytest.approx(np.mean(list(mine.values())) / 10)
+    published = [errors for (name, _), errors in mine.items() if name != "frost"]  # drawn frost is of no mean
+    assert found["test_corruption_error"] == pytest.approx(np.mean(published) / 10)
+    assert np.mean(published) != np.mean(list(mine.values()))
     table = found["test_corruptions"]
     assert list(table) == [name if name != "frost" else "frost (drawn)" for name in OPERATIONS]
     assert table["fog"] == {
@@ -100,6 +105,27 @@ def test_some_images_stand_for_all_at_equal_distances() -> None:
     assert measured(Foreseen(named, 3), data, corruptions=["contrast"], images=99)["test_corruption_error"] == 5 / 8
 
 
+def test_drawn_frost_alone_has_no_mean_and_it_is_said() -> None:
+    found = measured(Foreseen(by_brightness, 3), corruptions=["frost"])
+    assert set(found) == {"test_corruptions", "test_corruptions_note"}
+    assert "frost (drawn)" in found["test_corruptions_note"]
+    both = measured(Foreseen(by_brightness, 3), corruptions=["frost", "fog"])
+    assert both["test_corruption_error"] == both["test_corruptions"]["fog"]["mean"]
+
+
+def test_a_name_of_its_own_tells_two_metrics_apart() -> None:
+    wrong = {cell: 1 + i % 4 for i, cell in enumerate(CELLS)}
+    plain = measured(scripted(wrong), reference=dict.fromkeys(OPERATIONS, 0.5))
+    named = Corruptions(reference=dict.fromkeys(OPERATIONS, 0.5)).measure(
+        scripted(wrong), DATA, None, replace(END, plugin="drawn")
+    )
+    assert set(plain) == {"test_corruption_error", "test_mce_without_frost", "test_corruptions"}
+    assert set(named) == {"test_drawn_error", "test_drawn_mce_without_frost", "test_drawn"}
+    assert list(named.values()) == list(plain.values())
+    without = Corruptions().measure(scripted(wrong), DATA, None, replace(END, plugin="drawn"))
+    assert set(without) == {"test_drawn_error", "test_drawn", "test_drawn_note"}
+
+
 def test_without_a_reference_there_is_no_mean_corruption_error_and_a_sentence_says_why() -> None:
     found = measured(Foreseen(by_brightness, 3))
     assert "test_mce_without_frost" not in found
@@ -131,7 +157,7 @@ def test_a_table_of_errors_can_be_the_reference() -> None:
 
 def test_alexnets_errors_are_of_imagenets_classes() -> None:
     with pytest.raises(
-        DataError, match=r'robust: reference = "alexnet" has errors on the 1,000 classes .* the model has 3'
+        DataError, match=r'corruptions: reference = "alexnet" has errors on the 1,000 classes .* the model has 3'
     ):
         measured(Foreseen(by_brightness, 3), reference="alexnet")
     data = replace(DATA, classes=tuple(f"class {i}" for i in range(1000)))
@@ -168,6 +194,49 @@ def test_a_baseline_that_sees_another_size_is_shown_images_of_it() -> None:
     assert found["test_corruptions"]["snow"]["ce"] == pytest.approx(
         found["test_corruptions"]["snow"]["mean"] / alone["test_corruptions"]["snow"]["mean"]
     )
+
+
+def test_models_are_compared_by_all_images_not_by_the_first() -> None:
+    """A black image looks the same in any size and fit: the one behind it does not."""
+    pixels = photographs(10, 8, 1).copy()
+    pixels[0] = 0
+
+    class Upside(Foreseen):
+        def batches(self, images: Images, positions: Any = None) -> Iterator[tuple[Tensor, Tensor]]:
+            return ((position, made.flip(1)) for position, made in super().batches(images, positions))
+
+    def by_top(images: Bytes) -> np.ndarray:
+        return images[:, :4].astype(int).sum((1, 2, 3)) // 7 % 3
+
+    data = data_of(pixels, TRUTH)
+    found = measured(Foreseen(by_top, 3), data, Upside(by_top, 3), corruptions=["contrast"])
+    alone = measured(Upside(by_top, 3), data, corruptions=["contrast"])
+    own = found["test_corruptions"]["contrast"]
+    assert own["mean"] != alone["test_corruption_error"]
+    assert own["ce"] == pytest.approx(own["mean"] / alone["test_corruption_error"])
+
+
+@pytest.mark.parametrize("rows", [2, 3, 10, 100])
+def test_a_reference_whose_pieces_are_others_is_measured_whole(rows: int) -> None:
+    found = measured(Foreseen(by_brightness, 3, rows=4), baseline=Foreseen(by_brightness, 3, rows=rows))
+    assert {row["ce"] for row in found["test_corruptions"].values()} == {1.0}
+
+
+def test_large_pieces_are_changed_in_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    def named(images: Bytes) -> np.ndarray:
+        seen.append(len(images))
+        return by_brightness(images)
+
+    whole = measured(Foreseen(by_brightness, 3), corruptions=["snow", "fog"])
+    monkeypatch.setattr(watching, "PIXELS", 4 * 8 * 8 + 1)
+    baseline = Foreseen(named, 3)
+    found = measured(Foreseen(named, 3), baseline=baseline, corruptions=["snow", "fog"])
+    assert sorted(set(seen)) == [2, 4]
+    assert baseline.asked == 3 * 10
+    assert found["test_corruption_error"] == whole["test_corruption_error"]
+    assert found["test_corruptions"]["snow"] == {**whole["test_corruptions"]["snow"], "ce": 1.0}
 
 
 def test_nothing_is_measured_before_the_end_or_where_no_class_is_known() -> None:

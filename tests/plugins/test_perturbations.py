@@ -19,7 +19,7 @@ from sslkit_plugins.metric.corrupting.scores import flips
 from sslkit_plugins.metric.corrupting.sequences import SEQUENCES, frames_of, sequence
 from sslkit_plugins.metric.perturbations import Perturbations
 
-END = Progress(3, generation=2, step=9, steps=9, plugin="steady")
+END = Progress(3, generation=2, step=9, steps=9, plugin="perturbations")
 KEYS = image_keys(11, np.arange(40))
 STILL = {
     "gaussian_noise": 0,
@@ -223,12 +223,22 @@ def test_without_a_reference_there_is_no_mean_flip_rate_and_a_sentence_says_why(
 
 
 def test_a_table_can_be_the_reference_and_a_baseline_is_measured_once() -> None:
-    found = measured(Foreseen(by_looking, 3), frames=3, reference=dict.fromkeys(SEQUENCES, 0.5))
+    found = measured(Foreseen(by_looking, 3), reference=dict.fromkeys(SEQUENCES, 0.5))
     assert found["test_mfr"] == pytest.approx(2 * found["test_flip_probability"])
     metric, baseline = Perturbations(frames=3), Foreseen(by_looking, 3)
     for generation in (1, 2):
         metric.measure(Foreseen(by_looking, 3), DATA, baseline, replace(END, generation=generation))
         assert baseline.asked == 30
+
+
+def test_a_name_of_its_own_tells_two_metrics_apart() -> None:
+    named = replace(END, plugin="short")
+    model, baseline = Foreseen(by_looking, 3), Foreseen(by_looking, 3, rows=3)
+    found = Perturbations().measure(model, DATA, baseline, named)
+    assert set(found) == {"test_short_flip_probability", "test_short_mfr", "test_short"}
+    assert found["test_short_mfr"] == 1  # of a baseline that answers alike, in pieces of its own
+    without = Perturbations(frames=3).measure(model, DATA, None, named)
+    assert set(without) == {"test_short_flip_probability", "test_short", "test_short_note"}
 
 
 def test_models_of_other_sizes_are_shown_frames_of_their_own() -> None:
@@ -249,7 +259,7 @@ def test_nothing_is_measured_before_the_end_or_without_test_images() -> None:
     model = Foreseen(by_looking, 3)
     assert Perturbations().measure(model, DATA, None, replace(END, step=8)) == {}
     assert measured(model, replace(DATA, test=None)) == {}
-    with pytest.raises(DataError, match=r"\[\[metric\]\] steady: the images have 2 channels"):
+    with pytest.raises(DataError, match=r"\[\[metric\]\] perturbations: the images have 2 channels"):
         measured(model, replace(DATA, channels=2))
 
 
@@ -258,6 +268,10 @@ def test_nothing_is_measured_before_the_end_or_without_test_images() -> None:
     [
         ({"frames": 1}, "nothing flips within one frame"),
         ({"perturbations": ["tilt", "tilt"]}, "`perturbations` says one twice"),
+        (
+            {"frames": 5, "reference": dict.fromkeys(SEQUENCES, 0.5)},
+            "sequences as long as published.*Leave `frames` out",
+        ),
         ({"reference": {"shear": 0.5}}, "`reference` names shear; perturbations are gaussian_noise"),
     ],
 )

@@ -17,7 +17,7 @@ from sslkit_plugins.metric.corrupting.corrupt import OPERATIONS
 from sslkit_plugins.metric.corrupting.published import CIFAR10, KINDS
 from sslkit_plugins.metric.corruptions import Corruptions
 
-END = Progress(3, step=9, steps=9, plugin="robust")
+END = Progress(3, step=9, steps=9, plugin="corruptions")
 COUNT = 4  # images of a severity
 LABELS = np.array([3, 0, 9, 3])
 BLANK = np.zeros((1, 8, 8, 3), np.uint8)
@@ -62,6 +62,18 @@ def test_cifars_arrays_are_read_severity_by_severity_with_classes_by_name(cifar:
     assert found["test_corruption_error"] == pytest.approx(0.4)
 
 
+def test_published_images_of_a_name_stand_beside_drawn_ones(cifar: Path) -> None:
+    data = replace(CIFAR, test=data_of(np.zeros((2, 32, 32, 3), np.uint8), [0, 1], CIFAR.classes).test)
+    reference = dict.fromkeys(OPERATIONS, 0.8)
+    model = Foreseen(by_value, 10)
+    drawn = Corruptions(reference=reference).measure(model, data, None, END)
+    named = replace(END, plugin="published")
+    published = Corruptions(reference=reference, folder=cifar).measure(model, data, None, named)
+    assert set(drawn) == {"test_corruption_error", "test_mce_without_frost", "test_corruptions"}
+    assert set(published) == {"test_published_error", "test_published_mce", "test_published"}
+    assert published["test_published_mce"] == pytest.approx(0.5)
+
+
 def test_published_images_need_no_test_images_of_the_run(cifar: Path) -> None:
     found = measured(cifar, replace(CIFAR, test=None), corruptions=["snow"], severities=[4])
     assert found == {"test_corruption_error": 1.0, "test_corruptions": {"snow": {"4": 1.0, "mean": 1.0, "ce": None}}}
@@ -89,7 +101,7 @@ def test_a_baseline_is_the_reference_of_published_images_too(cifar: Path) -> Non
 @pytest.mark.parametrize(
     ("break_it", "said"),
     [
-        (lambda f: (f / "snow.npy").unlink(), r"robust: there is no `.*snow.npy`. Expected are CIFAR-10-C's"),
+        (lambda f: (f / "snow.npy").unlink(), r"corruptions: there is no `.*snow.npy`. Expected are CIFAR-10-C's"),
         (lambda f: (f / "labels.npy").unlink(), r"there is no `.*labels.npy`"),
         (
             lambda f: (f / "snow.npy").write_bytes((f / "snow.npy").read_bytes()[:5000]),
@@ -173,7 +185,7 @@ def test_folders_may_lie_without_their_archives(tmp_path: Path) -> None:
 
 
 def test_what_is_not_imagenets_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(MissingData, match=r"robust: there is no folder `.*nowhere`. Expected are"):
+    with pytest.raises(MissingData, match=r"corruptions: there is no folder `.*nowhere`. Expected are"):
         measured(tmp_path / "nowhere")
     with pytest.raises(MissingData, match=r"has nothing. Expected are CIFAR-10-C's `gaussian_noise.npy`"):
         measured(tmp_path)
@@ -184,5 +196,5 @@ def test_what_is_not_imagenets_is_refused(tmp_path: Path) -> None:
         measured(tmp_path, IMAGENET, Foreseen(synset_of, 3))
     broken = tmp_path / "weather" / "fog" / "1" / SYNSETS[0] / "ILSVRC2012_val_1.JPEG"
     broken.write_bytes(broken.read_bytes()[:100])
-    with pytest.raises(DataError, match=r"robust: `.*ILSVRC2012_val_1.JPEG` cannot be read"):
+    with pytest.raises(DataError, match=r"corruptions: `.*ILSVRC2012_val_1.JPEG` cannot be read"):
         measured(tmp_path, IMAGENET, Foreseen(synset_of, 3), corruptions=["fog"])

@@ -12,8 +12,8 @@ from sslkit.errors import DataError, MissingData
 from sslkit.images.decoding import decode, with_channels
 from sslkit.images.words import listed, shown
 
+from ..robustness import Rows
 from .constants import SEVERITIES
-from .watching import Rows
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 "In the order of its labels."

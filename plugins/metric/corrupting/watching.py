@@ -2,29 +2,22 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from sslkit import Classifier, Images, Progress
 
+from ..robustness import Rows
 from .corrupt import Bytes
 
-Rows = NDArray[np.int64]
 Changed = Callable[[Rows, Bytes], Iterable[Bytes]]
 "Positions (M,) and images (M, S, S, C) as a model sees them -> the same images changed, one way after another."
-
-
-def chosen(rows: Rows, number: int) -> Rows:
-    """Of positions all, or (`number` above 0) so many, at equal distances."""
-    return rows if not 0 < number < len(rows) else rows[np.arange(number) * len(rows) // number]
-
-
-def of_known_class(images: Images) -> Rows:
-    """Positions of images whose class is known."""
-    return np.flatnonzero(images.truth >= 0)
+Piece = tuple[Tensor, Tensor]
+"Positions (M,), and images (M, S, S, C) uint8 as a model sees them."
+PIXELS = 32 * 224**2
+"Of the images that are changed at once, which takes up to about 100 bytes for each: 160 MB."
 
 
 def fixed(progress: Progress, name: str) -> int:
@@ -40,8 +33,8 @@ def answers(
     Models that see the images alike are shown the very same changed ones, made once; others, as of another size, each
     those that are made of what it sees.
     """
-    for group in groups(models, images, rows):
-        for position, made in models[group[0]].batches(images, rows):
+    for seen in zip_longest(*(pieces(model, images, rows) for model in models)):
+        for (position, made), group in alike(seen):
             named: dict[int, list[Tensor]] = {number: [] for number in group}
             for shown in changed(position.numpy(), made.numpy()):
                 for number in group:
@@ -50,14 +43,22 @@ def answers(
                 yield number, position, named[number]
 
 
-def groups(models: Sequence[Classifier], images: Images, rows: Rows) -> list[list[int]]:
-    """Which models see the images alike, judged by the first of them."""
-    found: list[tuple[Tensor, list[int]]] = []
-    for number, model in enumerate(models):
-        _, seen = next(iter(model.batches(images, rows[:1])))
-        alike = next((group for first, group in found if torch.equal(first, seen)), None)
-        if alike is None:
-            found.append((seen, [number]))
+def pieces(model: Classifier, images: Images, rows: Rows) -> Iterator[Piece]:
+    """What a model sees, in pieces of at most so many images that memory is bounded, whatever their size."""
+    for position, made in model.batches(images, rows):
+        most = max(1, PIXELS // (made.shape[1] * made.shape[2]))
+        yield from zip(torch.split(position, most), torch.split(made, most), strict=True)
+
+
+def alike(seen: Sequence[Piece | None]) -> list[tuple[Piece, list[int]]]:
+    """Pieces that are different, each with the numbers of the models that see it; None: a model that is done."""
+    found: list[tuple[Piece, list[int]]] = []
+    for number, piece in enumerate(seen):
+        if piece is None:
+            continue
+        group = next((group for other, group in found if all(map(torch.equal, other, piece))), None)
+        if group is None:
+            found.append((piece, [number]))
         else:
-            alike.append(number)
-    return [group for _, group in found]
+            group.append(number)
+    return found
