@@ -136,7 +136,7 @@ def damage(folder: Path, most: float = math.inf) -> str | None:
     """
     try:
         sums: dict[str, str] = dict(json.loads((folder / CHECKSUMS).read_text()))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return f"{CHECKSUMS} cannot be read"
     unknown = {path.name for path in folder.iterdir()} - {CHECKSUMS, *sums}
     if unknown:

@@ -176,7 +176,7 @@ def _loaded(number: int, path: Path) -> GenerationPictures:
         ends, blob = tensors["ends"].tolist(), tensors["bytes"].numpy().tobytes()
         pictures = [Picture(blob[begin:end]) for begin, end in zip([0, *ends], ends, strict=False)]
         return _made(number, _with_pictures(said["pictures"], pictures))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, SafetensorError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
         what = error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         return GenerationPictures(generation=number, problem=f"{path} is damaged: {what}")
 

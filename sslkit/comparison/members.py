@@ -57,7 +57,7 @@ class Member:
         """What it was made with and on; nothing where that is lost: its results stand."""
         try:
             found = json.loads((self.folder / "environment.json").read_text())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
 
@@ -152,7 +152,7 @@ def read_member(folder: Path) -> Member:
     try:
         member.table = _recipe(folder / RECIPE)
         member.summary = _summary(folder / "summary.json")
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         file = "summary.json" if member.table else RECIPE
         reason = "it is not there" if isinstance(error, FileNotFoundError) else str(error).splitlines()[0]
         member.problem = f"{file} cannot be read: {reason}"

@@ -17,7 +17,7 @@ def uses(children: Path) -> list[tuple[str, str, str]]:
     try:
         rows = json.loads(results.read_text())["rows"]
         return [(str(path), str(row["name"]), seed) for row in rows for seed, path in row["runs"].items()]
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return []
 
 

@@ -92,16 +92,6 @@ def kept_evaluation(run: Path, generation: int, digest: str) -> Evaluation | Non
     return _read(run / FOLDER / _name(generation, digest))
 
 
-def kept_evaluations(run: Path, others: bool = False) -> list[Evaluation]:
-    """What was kept of a run, generation by generation, the newest last; files that cannot be read are passed over.
-
-    Without `others` only of the run's own data and by the weights that its summary is of: numbers that go with its own.
-    """
-    paths = sorted((run / FOLDER).glob("generation-*.json"), key=lambda path: path.stat().st_mtime)
-    found = [one for one in map(_read, paths) if one is not None and (others or one.own)]
-    return sorted(found, key=lambda one: one.generation)
-
-
 def _name(generation: int, digest: str) -> str:
     return f"generation-{generation}-{digest}.json"
 

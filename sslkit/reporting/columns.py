@@ -34,14 +34,33 @@ def mapped(path: Path) -> dict[str, Column]:
         length = int.from_bytes(file.read(8), "little")
         if not 0 < length <= min(size, LONGEST):
             raise ValueError(f"{path.name} has no header")
-        header: dict[str, Any] = json.loads(file.read(length))
+        header = _header(file.read(length), path.name)
     found: dict[str, Column] = {}
     for name, said in header.items():
-        if name == "__metadata__" or said["dtype"] not in KINDS:
+        if name == "__metadata__":
             continue
-        begin, end = said["data_offsets"]
-        shape, kind = tuple(said["shape"]), np.dtype(KINDS[said["dtype"]])
+        try:
+            dtype, (begin, end), shape = said["dtype"], said["data_offsets"], tuple(said["shape"])
+            sound = isinstance(dtype, str) and all(type(one) is int and one >= 0 for one in (begin, end, *shape))
+        except (TypeError, LookupError, ValueError, AttributeError):
+            sound = False
+        if not sound:
+            raise ValueError(f"{path.name} has a damaged header: {name} is no array")
+        if dtype not in KINDS:
+            continue
+        kind = np.dtype(KINDS[dtype])
         if 8 + length + end > size or end - begin != kind.itemsize * math.prod(shape):
             raise ValueError(f"{path.name} is cut off")
         found[name] = np.memmap(path, kind, "r", 8 + length + begin, shape) if end > begin else np.zeros(shape, kind)
     return found
+
+
+def _header(text: bytes, name: str) -> dict[str, Any]:
+    """What a file says of its arrays. Raises `ValueError` for anything else."""
+    try:
+        header = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{name} has a damaged header") from error
+    if not isinstance(header, dict):
+        raise ValueError(f"{name} has a damaged header: it is no table")
+    return header

@@ -54,8 +54,9 @@ class Seen:
         entry = self.entry
         if not entry:
             return {}
+        results = [own for one in self.member.generations if isinstance(own := one.get("metrics"), dict)]
         own, index = entry.get("metrics"), entry.get("index")
-        later = kept_metrics(self.member.folder).get(index, {}) if isinstance(index, int) else {}
+        later = kept_metrics(self.member.folder, results).get(index, {}) if isinstance(index, int) else {}
         return {**later, **(own if isinstance(own, dict) else {})}
 
 
@@ -103,7 +104,7 @@ def classes_of(member: Member) -> Classes:
     for path in sorted((member.folder / "models").glob("generation-*/card.json")):
         try:
             found = json.loads(path.read_text())["facts"]["classes"]
-        except (OSError, ValueError, LookupError, TypeError):
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
             continue
         if isinstance(found, list):
             return tuple(map(str, found))

@@ -12,7 +12,7 @@ from ..comparison.members import Member, read_member
 from ..images.words import printable
 from ..tables import generation_name, is_number, taught
 from ..watching.standing import read_json
-from .reading import Events, kept_metrics, read_events
+from .reading import EVALUATIONS, Events, kept_file, kept_metrics, read_events
 
 SPLITS = ("test", "validation")
 BASELINE = "baseline"
@@ -149,27 +149,54 @@ class RunFolder:
     @cached_property
     def _kept(self) -> dict[Key, dict[str, Any]]:
         """What was measured since."""
-        found: dict[Key, dict[str, Any]] = {key: own for key, own in kept_metrics(self.path).items()}  # noqa: C416
-        return {**found, BASELINE: kept_metrics(self.path / BASELINE).get(0, {})}
+        results = [_own(entry) for entry in self.entries.values()]
+        found: dict[Key, dict[str, Any]] = {key: own for key, own in kept_metrics(self.path, results).items()}  # noqa: C416
+        return {**found, BASELINE: kept_metrics(self.path / BASELINE, [_own(self.baseline)]).get(0, {})}
 
     def metrics(self, key: Key) -> dict[str, Any]:
         """All that was measured of a model: by its run, and what `sslkit evaluate --keep` added since."""
         entry = self.baseline if isinstance(key, str) else self.entries.get(key, {})
         found: dict[str, Any] = {name: entry[name] for name in ACCURACIES if is_number(entry.get(name))}
-        own = entry.get("metrics")
-        return {**found, **self._kept.get(key, {}), **(own if isinstance(own, dict) else {})}
+        return {**found, **self._kept.get(key, {}), **_own(entry)}
+
+    @cached_property
+    def damaged(self) -> list[str]:
+        """Files that are there and cannot be read; what is told of them elsewhere is not among them."""
+        found = [self.path / "environment.json", self.path / BASELINE / "summary.json"]
+        for folder in (self.path, self.path / BASELINE):
+            found += sorted((folder / "models").glob("generation-*/card.json"))
+        broken = [path for path in found if path.exists() and not read_json(path)]
+        for folder in (self.path, self.path / BASELINE):
+            broken += [
+                path for path in sorted((folder / EVALUATIONS).glob("generation-*.json")) if kept_file(path) is None
+            ]
+        if (self.path / LEFT_OUT).exists() and _listed(self.path / LEFT_OUT) is None:
+            broken.append(self.path / LEFT_OUT)
+        return [printable(str(path.relative_to(self.path))) for path in broken]
 
 
+LEFT_OUT = "left_out.json"
 ACCURACIES = ("test_accuracy", "validation_accuracy", "pseudo_label_accuracy", "kept_share")
 
 
 def left_out(folder: Path) -> list[dict[str, Any]]:
     """Files that the run's data left out, and why."""
+    return [one for one in _listed(folder / LEFT_OUT) or [] if isinstance(one, dict)]
+
+
+def _listed(path: Path) -> list[Any] | None:
+    """A JSON list; None where there is none."""
     try:
-        found = json.loads((folder / "left_out.json").read_text())
-    except (OSError, ValueError):
-        return []
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+        found = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, list) else None
+
+
+def _own(entry: dict[str, Any]) -> dict[str, Any]:
+    """What a run itself measured of a generation."""
+    own = entry.get("metrics")
+    return own if isinstance(own, dict) else {}
 
 
 def _index(entry: dict[str, Any], otherwise: int) -> int:

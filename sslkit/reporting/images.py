@@ -89,7 +89,7 @@ def _classes(run: RunFolder) -> Figure | None:
 def _truth(run: RunFolder, classes: int) -> list[int]:
     try:
         truth = np.asarray(mapped(run.path / "samples" / "samples.safetensors")["truth"])
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return []
     known = truth[(truth >= 0) & (truth < classes)]
     found: list[int] = np.bincount(known, minlength=classes).tolist()
@@ -107,6 +107,8 @@ def remarks(run: RunFolder) -> Section:
                     "warning",
                 )
             )
+    if run.damaged:
+        parts.append(Prose(f"Damaged, and passed over: {', '.join(run.damaged)}.", "warning"))
     warnings = run.events.start.get("warnings")
     parts += [Prose(printable(str(one)), "warning") for one in warnings] if isinstance(warnings, list) else []
     parts += [Prose(f"It failed: {printable(str(one.get('message')))}", "warning") for one in run.events.failures]

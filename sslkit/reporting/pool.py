@@ -21,6 +21,8 @@ BINS = 20
 OUTSIDE = -2
 "What the truth of an image is that is known to be of none of the classes: see `sslkit.dataset`."
 Counts = NDArray[np.int64]
+UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+"What reading a damaged file raises: it may hold anything."
 
 
 @dataclass(eq=False)
@@ -63,7 +65,7 @@ def pools_of(run: RunFolder) -> tuple[list[Pool], list[str]]:
         try:
             manifest, shards = _opened(folder)
             pool, before = _counted(generation, len(manifest["classes"]), shards, truth, before)
-        except (OSError, ValueError, LookupError, TypeError) as error:
+        except UNREADABLE as error:
             problems.append(f"the pseudo-labels in {folder} cannot be read: {error}")
             continue
         pool.note = note
@@ -81,7 +83,7 @@ def _truth(folder: Path) -> tuple[Column | None, str]:
         return mapped(folder / "samples" / "samples.safetensors")["truth"], ""
     except FileNotFoundError:
         return None, "The run keeps no list of its unlabeled images, so nothing says which pseudo-labels are right."
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except UNREADABLE as error:
         return (
             None,
             f"The list of the run's unlabeled images is damaged ({error}): which pseudo-labels are right is not known.",

@@ -121,21 +121,36 @@ def _events(path: Path, changed: int, size: int) -> Events:
     return events
 
 
-def kept_metrics(run: Path) -> dict[int, dict[str, Any]]:
-    """What was measured of a run's generations after it was finished: generation -> metrics, the newest value of each.
+def kept_metrics(run: Path, results: Iterable[dict[str, Any]] = ()) -> dict[int, dict[str, Any]]:
+    """What was measured of a run's generations after it was finished: generation -> metrics.
 
-    Only of the run's own data, by the weights that its summary is of (`measuring.keeping` reads the same with torch).
+    Only of the run's own data, by the weights that its summary is of. All values of a name are of one kind of evaluation
+    (`measuring.keeping`: one digest of metrics, their settings, data and baseline): that which most generations have, the
+    newest of equals. What the run itself measured, in `results` of its generations, is left out: its settings may differ.
     """
-    found: dict[int, dict[str, Any]] = {}
+    kinds: dict[str, dict[int, dict[str, Any]]] = {}
     for path in sorted((run / EVALUATIONS).glob("generation-*.json"), key=lambda path: path.stat().st_mtime):
-        try:
-            table = json.loads(path.read_text())
-            generation, metrics, own = table["generation"], table["metrics"], table.get("own", True)
-        except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
-            continue
-        if isinstance(generation, int) and isinstance(metrics, dict) and own:
-            found.setdefault(generation, {}).update(metrics)
-    return found
+        if (found := kept_file(path)) is not None and found.get("own", True):
+            digest = path.stem.rpartition("-")[2]
+            kinds[digest] = {**kinds.pop(digest, {}), found["generation"]: found["metrics"]}  # the newest kind is last
+    told = {name for own in results for name, value in own.items() if not isinstance(value, str)}
+    made: dict[int, dict[str, Any]] = {}
+    for name in dict.fromkeys(name for kind in kinds.values() for metrics in kind.values() for name in metrics):
+        if name not in told:
+            columns = [{at: own[name] for at, own in kind.items() if name in own} for kind in reversed(kinds.values())]
+            for generation, value in max(columns, key=len).items():
+                made.setdefault(generation, {})[name] = value
+    return made
+
+
+def kept_file(path: Path) -> dict[str, Any] | None:
+    """An evaluation that was kept; None where it cannot be read."""
+    try:
+        found = json.loads(path.read_text())
+        sound = _index(found["generation"]) and isinstance(found["metrics"], dict)
+    except (OSError, ValueError, TypeError, LookupError, RecursionError):
+        return None
+    return found if sound else None
 
 
 def _read(line: str, events: Events) -> None:

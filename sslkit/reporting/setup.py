@@ -29,7 +29,7 @@ def setup(run: RunFolder) -> Section:
     if run.table:
         parts += [Tree(_title(run), composition(run.table)), Folded("The recipe, resolved", [Code(_recipe(run))])]
     else:
-        parts.append(Prose(f"The recipe cannot be read: {run.member.problem}", "warning"))
+        parts.append(Prose(f"The recipe cannot be read: {run.member.problem or 'it is empty'}", "warning"))
     facts = [
         (name.replace("_", " "), _plain(value)) for name, value in run.member.environment.items() if name not in APART
     ]

@@ -97,7 +97,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """A JSON object; nothing where it cannot be read."""
     try:
         value = json.loads(path.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 

@@ -2,10 +2,11 @@
 
 import json
 import math
+import os
 
 import pytest
 
-from sslkit.reporting.reading import downsampled, read_events
+from sslkit.reporting.reading import downsampled, kept_metrics, read_events
 
 
 def line(kind, generation=0, step=0, **values):
@@ -137,3 +138,28 @@ def test_equal_heights_are_one_point_for_each_stretch():
 
 def test_drawn_numbers_are_short():
     assert downsampled([1], [0.123456789])[1] == [0.12346]
+
+
+def keep(run, generation, digest, age, **metrics):
+    path = run / "evaluations" / f"generation-{generation}-{digest}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({"generation": generation, "metrics": metrics}))
+    os.utime(path, (1e9 - age, 1e9 - age))
+
+
+def test_values_of_a_measure_are_all_of_one_kind_of_evaluation(tmp_path):
+    keep(tmp_path, 0, "few", 10, test_ece=0.1, test_brier=0.2)
+    keep(tmp_path, 1, "few", 40, test_ece=0.3, test_brier=0.4)
+    keep(tmp_path, 1, "many", 5, test_ece=0.5, test_nll=2.0)
+    kept = kept_metrics(tmp_path)
+    assert kept == {0: {"test_ece": 0.1, "test_brier": 0.2}, 1: {"test_ece": 0.3, "test_brier": 0.4, "test_nll": 2.0}}
+    keep(tmp_path, 0, "many", 20, test_ece=0.7)
+    kept = kept_metrics(tmp_path)
+    assert [kept[0]["test_ece"], kept[1]["test_ece"]] == [0.7, 0.5], "of kinds that have as many the newest"
+
+
+def test_what_a_run_measured_itself_is_not_filled_up_by_other_settings(tmp_path):
+    keep(tmp_path, 1, "later", 0, test_ece=0.5, test_fgsm=0.6)
+    assert kept_metrics(tmp_path, [{"test_ece": 0.1, "test_fgsm": "why it was not measured"}]) == {
+        1: {"test_fgsm": 0.6}
+    }

@@ -235,6 +235,33 @@ def test_where_no_labels_are_stored_it_says_why(write):
     assert "at each step" in said(taught(run))
 
 
+# Damage -----------------------------------------------------------------------------------------------------------
+
+DAMAGE = (b"[]", b"3", b"{}", b"", b"\x80\x81", b"[" * 100_000)
+FILES = ("environment.json", "left_out.json", "models/generation-1/card.json", "evaluations/generation-1-abc.json")
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_damaged_file_is_named(write, file):
+    run = write()
+    for damage in DAMAGE[:1] + DAMAGE[2:] if file == "environment.json" else DAMAGE[1:]:
+        (run.path / file).write_bytes(damage)
+        found = RunFolder.of(run.path)
+        assert f"Damaged, and passed over: {file}." in said(remarks(found)), damage[:9]
+        assert story_of_run(found).sections
+
+
+@pytest.mark.parametrize("header", [*DAMAGE[:2], *DAMAGE[3:], b'{"label": 3}', b'{"label": {"dtype": [], "shape": 1}}',
+                                    b'{"label": {"dtype": "I64", "shape": [-1], "data_offsets": [0, "8"]}}'])  # fmt: skip
+def test_a_tensor_file_with_a_damaged_header_is_damaged(write, header):
+    run = write()
+    path = run.path / "labels" / "generation-2" / "labels.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(ValueError, match="header"):
+        mapped(path)
+    assert f"{path.parent} cannot be read: labels.safetensors has" in said(taught(run))
+
+
 # Quality ----------------------------------------------------------------------------------------------------------
 
 

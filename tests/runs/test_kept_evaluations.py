@@ -12,7 +12,7 @@ from sslkit.errors import RunError
 from sslkit.folder import Run
 from sslkit.measuring import keeping
 from sslkit.measuring.evaluate import reference_of
-from sslkit.measuring.keeping import FOLDER, kept_evaluations, kept_measurement, measured, metric_digest
+from sslkit.measuring.keeping import FOLDER, kept_evaluation, kept_measurement, measured, metric_digest
 
 COUNTS = """
 from dataclasses import dataclass
@@ -48,6 +48,14 @@ def place(tmp_path_factory):
 def run(place, tmp_path):
     """A copy of the run, nothing kept of it."""
     return Run(shutil.copytree(place / "run", tmp_path / "run", ignore=shutil.ignore_patterns(FOLDER)))
+
+
+def kept_evaluations(folder, others=False):
+    """All that can be read, generation by generation; without `others` only what goes with the run's own numbers."""
+    places = [path.stem.split("-")[1:] for path in sorted((folder / FOLDER).iterdir())]
+    found = [kept_evaluation(folder, int(generation), digest) for generation, digest in places]
+    there = [one for one in found if one is not None and (others or one.own)]
+    return sorted(there, key=lambda one: one.generation)
 
 
 def test_what_was_measured_is_kept_and_answered_without_measuring(place, run, monkeypatch):
