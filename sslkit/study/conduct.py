@@ -18,9 +18,10 @@ from ..tables import is_number
 from .children import Child, Failure, missing, plan
 from .cores import share
 from .file import Study, load_study
+from .keys import ACCURACY
 from .live import listener
 from .markdown import read_results, titled, write_section
-from .outcome import Outcome, as_json, gather, metrics_of
+from .outcome import Outcome, as_json, gather, metrics_of, twins
 from .plot import picture
 from .running import Check, Way, alone, measure_all, run_all, unmeasured
 from .seeds import format_seeds
@@ -50,7 +51,7 @@ def conduct(
     title = titled(study.name, said)
     if results is not None:
         read_results(results, title)
-    _check_folder(study, folder, make=True)
+    held = _check_folder(study, folder, make=True)
     children = plan(study, folder)
     way = _way(study, children, device, jobs)
     again = command(source, base=base, seeds=said, out=out, device=device, jobs=jobs, results=results)
@@ -68,6 +69,9 @@ def conduct(
         if drawn := picture(outcome):
             _write(folder / PLOT, drawn)
     show(outcome, wide_console(), str(folder))
+    if held and held != list(study.seeds):
+        wide_console().print(Text(f"{RESULTS} there was of seeds {format_seeds(held)}; the runs are kept, and --seeds brings "
+                                  "its numbers back without training", "yellow"), soft_wrap=True)  # fmt: skip
     if results is not None:
         write_section(results, outcome, title)
     return outcome
@@ -134,18 +138,23 @@ def _folder(study: Study, out: Path | None) -> Path:
     return out if out is not None else Path("runs") / "studies" / study.name
 
 
-def _check_folder(study: Study, folder: Path, make: bool) -> None:
-    """Refuse a folder that is another study's, or none; one that is not there is made, if asked for."""
+def _check_folder(study: Study, folder: Path, make: bool) -> list[int]:
+    """The seeds of the results that lie in a study's folder; none where there are none.
+
+    Refuses a folder that is another study's, or none; one that is not there is made, if asked for.
+    """
     path = folder / RESULTS
     try:
         if make or folder.exists():
             folder.mkdir(parents=True, exist_ok=True)
-        owner = json.loads(path.read_text()).get("study") if path.exists() else study.name
-    except (OSError, ValueError, AttributeError) as error:
+        known = json.loads(path.read_text()) if path.exists() else {"study": study.name}
+        owner, seeds = known.get("study"), list(known.get("seeds") or [])
+    except (OSError, ValueError, AttributeError, TypeError) as error:
         raise RunError(f"{folder} cannot be used as a study's folder ({error}); choose another --out") from error
     if owner != study.name:
         raise RunError(f"{folder} holds the results of the study {owner}, which are never overwritten; "
                        "choose another --out")  # fmt: skip
+    return seeds
 
 
 def _run(study: Study, children: list[Child], way: Way, again: str) -> list[Failure]:
@@ -154,7 +163,7 @@ def _run(study: Study, children: list[Child], way: Way, again: str) -> list[Fail
     _announce(study, children, console, way)
     try:
         with listener(console, study, children) as told:
-            failures = run_all(children, way, told, _reference_check(study))
+            failures = run_all(children, way, told, _names_check(study))
             return failures + measure_all(study, children, way, told)
     except (Interrupted, KeyboardInterrupt):
         console.print()
@@ -173,17 +182,31 @@ def _announce(study: Study, children: list[Child], console: Console, way: Way) -
         Text(f"seeds {format_seeds(study.seeds)}; {len(children)} runs, {len(children) - left} finished{how}"),
         soft_wrap=wide,
     )
+    for names in twins(study):
+        same = f"{', '.join(names[:-1])} and {names[-1]} are the same recipe: whatever differs between them is not their settings"
+        console.print(Text(f"warning: {same}", "yellow"), soft_wrap=wide)
     for warning in dict.fromkeys(text for variant in study.variants for text in variant.recipe.warnings):
         console.print(Text(f"warning: {warning}", "yellow"), soft_wrap=wide)
 
 
-def _reference_check(study: Study) -> Check:
-    """References are names of metrics, which only a finished run of the base shows: looked at after the first."""
+def _names_check(study: Study) -> Check:
+    """References and measures are names of metrics, which only a finished run of the base shows: looked at after the first.
+
+    Where finished runs are measured by metrics of the study's own, its measures may be of these.
+    """
 
     def check(child: Child, summary: dict[str, Any]) -> None:
         if study.base.name not in (name for name, _ in child.uses):
             return
         there = {name: value for name, value in metrics_of(summary).items() if is_number(value)}
+        measures = () if study.metrics else study.measures
+        known = {ACCURACY, *(name for entry in summary["generations"] for name in entry.get("metrics") or {})}
+        for name in (one for one in measures if one not in known):
+            hint = (
+                did_you_mean(name, known) or 'Metrics of finished runs are asked for by `metrics = "robustness"`, say.'
+            )
+            raise RunError(f"the study's `measures` names `{name}`, which no metric of the base reports\n"
+                           f"  there are: {listed(sorted(known))}. {sentence(hint)}")  # fmt: skip
         for name in study.references:
             if name not in there:
                 hint = did_you_mean(name, there) or (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,7 @@ def gather(study: Study, children: Iterable[Child], failures: Iterable[Failure],
     rows = rows_of(study, {use: child for child in finished for use in child.uses})
     return Outcome(study=study.name, command=command, seeds=study.seeds, rows=tuple(rows), versions=versions,
                    devices=devices, finding=study.finding, source=study.source, measures=study.measures,
-                   failures=failures, notes=tuple(_notes(study, children)))  # fmt: skip
+                   failures=failures, notes=(*_notes(study, children), *_unmeasured(study, rows)))  # fmt: skip
 
 
 def _environments(children: Iterable[Child]) -> tuple[dict[str, list[str]], list[str]]:
@@ -105,6 +105,15 @@ def _environments(children: Iterable[Child]) -> tuple[dict[str, list[str]], list
     return {name: sorted(found) for name, found in versions.items()}, sorted(devices)
 
 
+def twins(study: Study) -> list[tuple[str, ...]]:
+    """Names of variants that are the same recipe at the same generation: their difference is none of settings."""
+    found: dict[tuple[str, int | None], list[str]] = {}
+    for variant in study.variants:
+        if variant.kind != "baseline":
+            found.setdefault((variant.recipe.hash, variant.generation), []).append(variant.name)
+    return [tuple(names) for names in found.values() if len(names) > 1]
+
+
 def _notes(study: Study, children: list[Child]) -> list[str]:
     """What a reader must know to read the numbers."""
     notes = []
@@ -117,6 +126,13 @@ def _notes(study: Study, children: list[Child]) -> list[str]:
         what = "The same recipe, run once for all" if same else "Generations of the same runs"
         notes.append(f"{what}: {', '.join(twins)}.")
     return notes
+
+
+def _unmeasured(study: Study, rows: Sequence[Row]) -> list[str]:
+    """Measures that no finished run reports, where there are any."""
+    there = {one.measure for row in rows for one in row.comparisons if one.values.values}
+    lost = [measure for measure in study.measures if measure not in there] if rows and rows[0].test.values else []
+    return [f"{measure}: no run reports it, and nothing is compared by it." for measure in lost]
 
 
 def as_json(outcome: Outcome, children: Iterable[Child], folder: Path) -> str:

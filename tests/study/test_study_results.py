@@ -236,3 +236,24 @@ def test_a_base_that_is_not_there_or_that_the_variants_do_not_fit(write, factory
 )
 def test_text_in_a_cell_is_no_markup(text, shown):
     assert cell(text) == shown
+
+
+def test_a_measure_that_nobody_reports_is_said_after_the_first_run(write, factory):
+    text = EXPECTED.replace("finding = ", 'measures = ["test_acuracy"]\nfinding = ')
+    done = invoke(write(text))
+    assert done.exit_code == 2 and len(factory.calls) == 1
+    assert "`measures` names `test_acuracy`" in done.output and "Did you mean `test_accuracy`?" in done.output
+
+
+def test_variants_that_are_the_same_are_told_and_run_once(write, factory):
+    twin = '[[variant]]\nname = "again"\nset = { "noise.dropout.enabled" = false }\nfrom_generation = 1\n'
+    done = invoke(write(EXPECTED + twin))
+    assert done.exit_code == 0 and "warning: no <dropout> and again are the same recipe" in done.output
+    assert len(factory.calls) == 9
+
+
+def test_results_of_other_seeds_are_not_lost_without_a_word(write, factory):
+    study = write(EXPECTED)
+    assert "results.json there was" not in invoke(study).output
+    assert "results.json there was of seeds 0-2; the runs are kept" in invoke(study, "--seeds", "0-1").output
+    assert "results.json there was of seeds 0, 1" in invoke(study).output.replace("0-1;", "0, 1;")
