@@ -133,7 +133,7 @@ def test_generations_are_chosen_in_figures_and_tables(tab):
     assert [one.split("\t")[0] for one in rows.all_inner_texts()] == ["teacher", "student 2"]
     assert "rows are hidden" in tab.locator("#told").inner_text()
     tab.click("text=Show all")
-    tab.wait_for_function("document.querySelector('#told').textContent === 'Everything is shown.'")
+    tab.locator("#told", has_text="Everything is shown.").wait_for()
     assert len(names(curve)) == 4 and rows.count() == 4
 
 
