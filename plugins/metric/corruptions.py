@@ -42,8 +42,9 @@ class Corruptions:
     """Errors on corrupted test images: the 15 common corruptions of ImageNet-C and CIFAR-10-C at 5 severities.
 
     Hendrycks & Dietterich 2019 (arXiv 1903.12261). `test_corruption_error` is the mean error over what is measured
-    (but drawn frost), and `test_corruptions` the table: by corruption and severity, their mean, and `ce`, the sum of the errors over that of
-    a reference model. mCE, the mean of `ce`, is a share: papers write 0.283 as 28.3. Measured at a generation's end.
+    (but drawn frost), and `test_corruptions` the table: by corruption and severity, their mean, and `ce`, the sum of the
+    errors over that of a reference model. mCE, the mean of `ce`, is a share: papers write 0.283 as 28.3. Measured at a
+    generation's end.
 
     With `folder` the images are the published ones, and the mean over all 15 at all severities is `test_mce`. Otherwise
     the test images are corrupted as the model sees them, by operations of our own with the published constants: up to
@@ -53,8 +54,8 @@ class Corruptions:
     generation is shown the same images, and the severities of an image share their draws.
 
     A plugin of another `name` answers by that, so that drawn and published images stand side by side: with
-    name = "published" `test_published_error`, `test_published_mce` and the table `test_published`. Raises `DataError` for images of other channels, and for files or
-    classes that are not as published.
+    name = "published" `test_published_error`, `test_published_mce` and the table `test_published`.
+    Raises `DataError` for images of other channels, and for files or classes that are not as published.
     """
 
     corruptions: Annotated[list[Corruption], MinLen(1)] = field(default_factory=lambda: list(get_args(Corruption)))
