@@ -237,6 +237,11 @@ class MetricHooks:
         A value may also be a text (a sentence is shown as a note), a table `{row: {column: value}}`, or a matrix
         `{"classes": [...], "matrix": [[...]]}` whose rows are the truth: `sslkit evaluate` shows these, lines of numbers
         leave them out. A name that begins with `test_` or `validation_` says the split.
+
+        Tables of these shapes are drawn in reports, whatever they are called: a curve over an attack's strength
+        `{epsilon: {"accuracy"}}`, errors `{corruption: {"1", ..., "5", "mean"}}`, flips `{perturbation: {"flips"}}`; and by
+        name after the split: `reliability`, `{upper edge of a bin: {"images", "confidence", "accuracy"}}`, `per_class`,
+        `{class: {"accuracy"}}`, and `confusion`, a matrix. `sslkit.tables.is_share` says which numbers are told in percent.
         """
 
 

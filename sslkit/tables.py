@@ -19,8 +19,11 @@ from rich.text import Text
 ABSENT = "–"
 SHOWN = ("test_accuracy", "validation_accuracy", "pseudo_label_accuracy", "kept_share")
 "Metrics that have a column of their own."
-SHARES = ("_accuracy", "_share", "_coverage", "_precision", "_confidence")
-"How metrics are called that are read as percentages."
+SHARES = re.compile(
+    r"(?:^|_)(?:accuracy|share|coverage|precision|confidence|ece|mce|mfr|fgsm|pgd|flips?|probability"
+    r"|(?<!squared_)(?<!absolute_)error)(?=_|$)"
+)
+"Whole parts of metrics' names that say a share: it is read as a percentage, a difference in percentage points."
 RIVAL = re.compile(r"(?P<who>.+)_(?P<split>test|validation)_accuracy")
 "Another classifier's accuracy on the same images, as a metric reports it: a row of its own."
 BRIEF = 24
@@ -103,9 +106,14 @@ def is_brief(measured: Any) -> bool:
     return is_number(measured) or isinstance(measured, bool) or (isinstance(measured, str) and len(measured) <= BRIEF)
 
 
+def is_share(name: str) -> bool:
+    """Whether a metric, by its name, is told in percent: `test_accuracy`, `test_fgsm_4`, `test_mce`; no `learning_rate`."""
+    return SHARES.search(name) is not None
+
+
 def metric_words(name: str, measured: Any) -> str:
     """`0.9528` of an accuracy or another share -> "95.28%"; any other metric's value in four digits."""
-    return percent(measured) if name.endswith(SHARES) else value(measured)
+    return percent(measured) if is_share(name) else value(measured)
 
 
 def notes_of(metrics: dict[str, Any]) -> list[str]:

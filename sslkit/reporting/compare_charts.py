@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from .compare_words import share_ticks
+from .measures import share_ticks
 from .reading import rounded
 
 Trace = dict[str, Any]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..tables import percent, value
 from .compare_charts import BANDS, Trace, band, layout, line, tall, thin
 from .compare_members import Cohort, Seen
-from .compare_words import share_ticks
+from .measures import share_ticks
 from .parts import Figure, Part, Prose, Section, Table
 from .reading import Values, downsampled, rounded
 

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from ..comparison.members import number
 from ..study.stats import Spread, spread
 from ..study.words import spread_words
 from ..tables import is_number, percent
 from .compare_charts import BANDS, Trace, Whose, band, by_row, disturbances, layout, marked_line, tall, thin
-from .compare_members import Cohort, Seen, curve
-from .compare_words import readable, share_ticks
+from .compare_members import Cohort, Seen
+from .measures import (
+    attack_words,
+    by_severity,
+    curve,
+    is_corruption,
+    is_curve,
+    is_flips,
+    own_words,
+    parted,
+    readable,
+    rows_of,
+    severity_words,
+    share_ticks,
+    titled,
+)
 from .parts import Figure, Part, Prose, Section, Table
 from .reading import rounded
 
@@ -20,17 +35,6 @@ BY_GENERATION = {
     "pseudo_label_accuracy": ("Precision of the pseudo-labels", "precision"),
     "kept_share": ("Share of unlabeled images in use", "share in use"),
 }
-ATTACKS = {
-    "test_fgsm": ("Test accuracy under FGSM", "epsilon, in steps of 1/255"),
-    "test_pgd": ("Test accuracy under PGD", "epsilon, in steps of 1/255"),
-    "test_pgd_l2": ("Test accuracy under PGD within an L2 ball", "epsilon (L2), in steps of 1/255"),
-}
-"Tables of accuracy over the size of an attack."
-ROWS = {
-    "test_corruptions": ("Test error under corruptions", "mean", "test error, mean over severities"),
-    "test_perturbations": ("Flips under perturbations", "flips", "flip probability"),
-}
-"Tables with a row for each disturbance."
 
 
 def by_generation(cohorts: Sequence[Cohort]) -> list[Section]:
@@ -135,39 +139,38 @@ def layered(parts: Iterable[Sequence[Trace]]) -> list[Trace]:
 
 
 def robustness(cohorts: Sequence[Cohort]) -> list[Section]:
-    """Attacks, corruptions and perturbations, where they were measured."""
-    attacks = [figure for name in ATTACKS if (figure := _attack(cohorts, name))]
-    rows = [figure for name in ROWS if (figure := _disturbed(cohorts, name))]
-    parts: list[Part] = [*attacks, *_severities(cohorts), *rows]
+    """Attacks, corruptions and perturbations, where they were measured: tables are known by their shapes."""
+    corrupted = _named(cohorts, is_corruption)
+    found = [
+        *(_attack(cohorts, name) for name in _named(cohorts, is_curve)),
+        *(_severities(cohorts, name) for name in corrupted),
+        *(_corruptions(cohorts, name) for name in corrupted),
+        *(_flips(cohorts, name) for name in _named(cohorts, is_flips)),
+    ]
+    parts: list[Part] = [figure for figure in found if figure]
     return [Section("robustness", "Robustness", parts)] if parts else []
 
 
-def _severities(cohorts: Sequence[Cohort]) -> list[Figure]:
-    """Mean error over corruptions by severity, without those that are drawn and not published."""
-    lines = {cohort.whose: [*map(by_severity, cohort.tables("test_corruptions"))] for cohort in cohorts}
-    title, axis = "Test error by severity of corruptions", "severity"
+def _named(cohorts: Sequence[Cohort], test: Callable[[Any], bool]) -> list[str]:
+    seen = (one for cohort in cohorts for one in cohort.seen)
+    return list(dict.fromkeys(name for one in seen for name, found in one.metrics.items() if test(found)))
+
+
+def _severities(cohorts: Sequence[Cohort], name: str) -> Figure | None:
+    lines = {cohort.whose: [*map(by_severity, cohort.tables(name))] for cohort in cohorts}
+    title = f"{titled(parted(name)[0])} error by severity of corruptions{own_words(name, 'corruptions')}".strip()
     says = "Mean over the corruptions that were measured, without drawn stand-ins: the lowest line is the most robust."
-    found = _curves(cohorts, lines, title, (axis, "test error"), says)
-    return [found] if found else []
-
-
-def by_severity(table: Mapping[str, object]) -> dict[float, float]:
-    """Severity -> mean error of a table's corruptions."""
-    rows = [row for name, row in table.items() if isinstance(row, dict) and not name.endswith("(drawn)")]
-    found: dict[float, list[float]] = {}
-    for severity, value in (item for row in rows for item in row.items()):
-        if severity.isdecimal() and is_number(value):
-            found.setdefault(float(severity), []).append(value)
-    return {severity: sum(values) / len(values) for severity, values in sorted(found.items())}
+    return _curves(cohorts, lines, titled(title), ("severity", "error"), says)
 
 
 def _attack(cohorts: Sequence[Cohort], name: str) -> Figure | None:
-    title, axis = ATTACKS[name]
     lines = {cohort.whose: [curve(table, "accuracy") for table in cohort.tables(name)] for cohort in cohorts}
     says = (
         "The stronger the attack, the fewer images are still recognized: the line that falls last is the most robust."
     )
-    return _curves(cohorts, lines, title, (axis, "test accuracy"), says)
+    title = titled(f"{parted(name)[0]} accuracy under {attack_words(name)}".strip())
+    axis = f"epsilon{' (L2)' * name.endswith('_l2')}, in steps of 1/255"
+    return _curves(cohorts, lines, title, (axis, "accuracy"), says)
 
 
 Lines = Mapping[Whose, Sequence[Mapping[float, float]]]
@@ -187,17 +190,28 @@ def _curves(cohorts: Sequence[Cohort], lines: Lines, title: str, axes: tuple[str
     return Figure(title, traces, drawn, says, table)
 
 
-def _disturbed(cohorts: Sequence[Cohort], name: str) -> Figure | None:
-    title, column, axis = ROWS[name]
+def _corruptions(cohorts: Sequence[Cohort], name: str) -> Figure | None:
+    title = titled(f"{parted(name)[0]} error under corruptions{own_words(name, 'corruptions')}".strip())
+    severities = severity_words(table for cohort in cohorts for table in cohort.tables(name))
+    return _disturbed(cohorts, name, "mean", title, f"error, mean over {severities}")
+
+
+def _flips(cohorts: Sequence[Cohort], name: str) -> Figure | None:
+    title = f"Flips under perturbations{own_words(name, 'perturbations')}"
+    return _disturbed(cohorts, name, "flips", title, "flip probability")
+
+
+def _disturbed(cohorts: Sequence[Cohort], name: str, column: str, title: str, axis: str) -> Figure | None:
+    """A row for each disturbance; `column` is what is shown of it."""
     found: dict[Whose, dict[str, float]] = {}
     for cohort in cohorts:
         values: dict[str, list[float]] = {}
         for table in cohort.tables(name):
-            for row, cells in table.items():
-                if isinstance(cells, dict) and is_number(one := cells.get(column)):
+            for row, own in rows_of(table).items():
+                if is_number(one := own.get(column)):
                     values.setdefault(row.replace("_", " "), []).append(one)
         if values:
-            found[cohort.whose] = {row: sum(own) / len(own) for row, own in values.items()}
+            found[cohort.whose] = {row: sum(shares) / len(shares) for row, shares in values.items()}
     if not found:
         return None
     rows = dict.fromkeys(row for own in found.values() for row in own)

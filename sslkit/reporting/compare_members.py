@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from ..recipe.message import counted
 from ..study.stats import Spread, spread
 from ..tables import is_number
 from .compare_charts import Whose
+from .folder import RunFolder
 from .reading import Events, kept_metrics, read_events
 
 Classes = tuple[str, ...] | int | None
@@ -174,7 +175,7 @@ def classes_words(classes: Classes) -> str:
 
 
 def log_notes(seen: Sequence[Seen]) -> Iterator[str]:
-    """Logs that are missing or damaged."""
+    """Logs and other files that are missing or damaged."""
     missing = [one.member.name for one in seen if not one.events.there]
     if missing:
         yield f"without a metrics.jsonl, so without learning curves: {', '.join(missing)}"
@@ -183,16 +184,6 @@ def log_notes(seen: Sequence[Seen]) -> Iterator[str]:
     ]
     if damaged:
         yield f"skipped in the metrics.jsonl of {', '.join(damaged)}"
-
-
-def curve(table: Mapping[str, Any], column: str) -> dict[float, float]:
-    """A metric's table as a line: its rows are numbers (epsilons, upper edges of bins), `column` the heights."""
-    found: dict[float, float] = {}
-    for key, row in table.items():
-        try:
-            x = float(key)
-        except (TypeError, ValueError):
-            continue
-        if isinstance(row, dict) and is_number(value := row.get(column)):
-            found[x] = value
-    return dict(sorted(found.items()))
+    for one in seen:
+        if files := RunFolder(one.member).damaged:
+            yield f"damaged, and passed over, in {one.member.name}: {', '.join(files)}"

@@ -9,12 +9,12 @@ from ..comparison.members import read_member
 from ..recipe.message import counted
 from ..study.seeds import format_seeds
 from ..study.stats import LEVEL
-from ..study.words import MARKS, interval_words, is_share, level_words, signed, spread_words
-from ..tables import ABSENT, percent, value
+from ..study.words import MARKS, interval_words, level_words, signed, spread_words
+from ..tables import ABSENT, is_share, percent, value
 from .compare_charts import Bar, Whose, by_row, forest
 from .compare_members import Cohort, Seen
 from .compare_results import Measured, ResultRow, Results
-from .compare_words import readable, titled
+from .measures import readable, titled
 from .parts import Choice, Code, Facts, Figure, Part, Prose, Section, Table
 
 POINTS = "percentage points"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from ..tables import ABSENT, count, is_number, percent, value
+from ..tables import ABSENT, count, is_number, metric_words, percent
 from .figures import FEW_TICKS, classes_axis, color, gap, layout, meta
 from .folder import BASELINE, SPLITS, Key, RunFolder
+from .measures import rows_of
 from .parts import Choice, Code, Figure, Part, Prose, Section, Table
 
 HEADS = {
@@ -75,17 +76,7 @@ def _scores(run: RunFolder, found: dict[Key, dict[str, Any]]) -> Table | None:
     if not names:
         return None
     rows = [
-        [
-            run.title(key),
-            *(
-                percent(own.get(name))
-                if name.endswith("accuracy")
-                else value(own[name])
-                if is_number(own.get(name))
-                else ABSENT
-                for name in names
-            ),
-        ]
+        [run.title(key), *(metric_words(name, own[name]) if is_number(own.get(name)) else ABSENT for name in names)]
         for key, own in found.items()
     ]
     return Table(["model", *(HEADS[name] for name in names)], rows, "", [{"generation": str(key)} for key in found])
@@ -100,7 +91,7 @@ def _reliability(run: RunFolder, found: dict[Key, dict[str, Any]]) -> Figure | N
     for key, own in found.items():
         bins = [
             one
-            for one in _rows(own.get("reliability"))
+            for one in rows_of(own.get("reliability")).values()
             if is_number(one.get("confidence")) and is_number(one.get("accuracy"))
         ]
         if not bins:
@@ -141,10 +132,6 @@ def _curve(run: RunFolder, key: Key, bins: list[dict[str, Any]]) -> dict[str, An
     }  # fmt: skip
 
 
-def _rows(table: Any) -> list[dict[str, Any]]:
-    return [row for row in table.values() if isinstance(row, dict)] if isinstance(table, dict) else []
-
-
 def _confusion(run: RunFolder, key: Key, measured: dict[str, Any]) -> Part:
     classes, matrix = [str(name) for name in measured["classes"]], measured["matrix"]
     size = len(classes)
@@ -180,7 +167,7 @@ def _counts(matrix: list[list[int]]) -> dict[str, Any]:
 
 
 def _by_class(run: RunFolder, found: dict[Key, dict[str, Any]]) -> Figure | None:
-    keys = [key for key, own in found.items() if _rows(own.get("per_class"))]
+    keys = [key for key, own in found.items() if rows_of(own.get("per_class"))]
     if not keys:
         return None
     models = [key for key in keys if key != BASELINE]

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..tables import ABSENT, is_number, percent, value
+from ..tables import ABSENT, is_number, is_share, percent, value
 from .figures import gap, layout, line, meta
 from .folder import BASELINE, Key, RunFolder
+from .measures import (
+    attack_words,
+    by_severity,
+    curve,
+    is_corruption,
+    is_curve,
+    is_flips,
+    own_words,
+    readable,
+    severity_words,
+)
 from .parts import Figure, Part, Prose, Section, Table
 from .quality import adding
 
-SEVERITIES = ("1", "2", "3", "4", "5")
-NUMBERS = {
-    "corruption_error": "mean corruption error", "mce": "mCE", "mce_without_frost": "mCE without frost",
-    "flip_probability": "flip probability", "mfr": "mFR",
-    "natural_adversarial_accuracy": "accuracy on natural adversarial images",
-}  # fmt: skip
+NUMBER = re.compile(
+    r"(?:.+_)?(?:corruption_error|mce|mce_without_frost|flip_probability|mfr)|natural_adversarial(?:_top\d+)?_accuracy"
+)
 "What stands in the table, by its name without `test_`."
-RELATIVE = ("mce", "mce_without_frost", "mfr")
+RELATIVE = re.compile(r"mce|mfr")
 "Relative to a reference model's: 1 is as good as that."
 
 
@@ -36,67 +45,36 @@ def robustness(run: RunFolder) -> Section:
     return Section("robustness", "Robustness", parts)
 
 
-def _rows(measured: Any) -> dict[str, dict[str, Any]]:
-    there = isinstance(measured, dict) and measured and all(isinstance(row, dict) for row in measured.values())
-    return measured if there else {}
-
-
-def is_curve(measured: Any) -> bool:
-    """Whether a table is accuracy over an attack's strength: rows are epsilons."""
-    rows = _rows(measured)
-    return bool(rows) and all(_number(name) is not None and set(row) == {"accuracy"} for name, row in rows.items())
-
-
-def is_corruption(measured: Any) -> bool:
-    """Whether a table is of errors by corruption, a column for each severity."""
-    rows = _rows(measured)
-    return bool(rows) and all("mean" in row and set(SEVERITIES) & set(row) for row in rows.values())
-
-
-def is_flips(measured: Any) -> bool:
-    """Whether a table is of flips by perturbation."""
-    rows = _rows(measured)
-    return bool(rows) and all("flips" in row for row in rows.values())
-
-
 def _named(found: Mapping[Key, dict[str, Any]], test: Any) -> list[str]:
     return list(dict.fromkeys(name for own in found.values() for name, measured in own.items() if test(measured)))
 
 
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
 def _numbers(run: RunFolder, found: Mapping[Key, dict[str, Any]]) -> Table | None:
-    names = [name for name in NUMBERS if any(is_number(_of(own, name)) for own in found.values())]
+    names = [
+        name for own in found.values() for name, measured in own.items() if _told(name, own) and is_number(measured)
+    ]
+    names = list(dict.fromkeys(names))
     if not names:
         return None
-    rows = [[run.title(key), *(_words(name, _of(own, name)) for name in names)] for key, own in found.items()]
+    rows = [[run.title(key), *(_words(name, own.get(name)) for name in names)] for key, own in found.items()]
     relative = (
         "mCE and mFR are relative to a reference model: below 100% is better than it."
-        if set(names) & set(RELATIVE)
+        if any(map(RELATIVE.search, names))
         else ""
     )
-    return Table(
-        ["model", *(NUMBERS[name] for name in names)], rows, relative, [{"generation": str(key)} for key in found]
-    )
+    heads = [readable(name.removeprefix("test_")) for name in names]
+    return Table(["model", *heads], rows, relative, [{"generation": str(key)} for key in found])
 
 
-def _of(metrics: dict[str, Any], name: str) -> Any:
-    return metrics.get(f"test_{name}", metrics.get(name))
+def _told(name: str, own: Mapping[str, Any]) -> bool:
+    """Whether a number tells of robustness: by its name, or since it is a table's of corruptions."""
+    return bool(NUMBER.fullmatch(name.removeprefix("test_"))) or is_corruption(own.get(name.removesuffix("_error")))
 
 
 def _words(name: str, measured: Any) -> str:
     if not is_number(measured):
         return ABSENT
-    return (
-        percent(measured, 1)
-        if name in RELATIVE or name.endswith(("error", "accuracy", "probability"))
-        else value(measured)
-    )
+    return percent(measured, 1) if is_share(name) else value(measured)
 
 
 def _table(run: RunFolder, head: str, found: Mapping[Key, Mapping[str, Any]], names: Sequence[str]) -> Table:
@@ -105,18 +83,11 @@ def _table(run: RunFolder, head: str, found: Mapping[Key, Mapping[str, Any]], na
 
 
 def _attack(run: RunFolder, name: str, found: Mapping[Key, dict[str, Any]]) -> Figure:
-    shares = {
-        key: {str(e): row.get("accuracy") for e, row in own[name].items()}
-        for key, own in found.items()
-        if is_curve(own.get(name))
-    }
-    data = []
-    for key, own in shares.items():
-        there = sorted((float(e), share) for e, share in own.items() if is_number(share))
-        data.append(line(key, run.title(key), [e for e, _ in there], [share for _, share in there], mode="lines+markers",
-                         hovertemplate="epsilon %{x}: %{y:.1%}"))  # fmt: skip
-    names = sorted({e for own in shares.values() for e in own}, key=float)
-    title = name.removeprefix("test_").upper().replace("_L2", ", L2").replace("_", " ")
+    shares = {key: curve(own[name], "accuracy") for key, own in found.items() if is_curve(own.get(name))}
+    data = [
+        line(key, run.title(key), [*own], [*own.values()], mode="lines+markers", hovertemplate="epsilon %{x}: %{y:.1%}")
+        for key, own in shares.items()
+    ]
     says = (
         "Accuracy on test images that are changed to be taken for another class, by at most epsilon (in "
         "steps of 1/255). The attack knows the model."
@@ -124,35 +95,31 @@ def _attack(run: RunFolder, name: str, found: Mapping[Key, dict[str, Any]]) -> F
     axes = layout(
         "epsilon, in steps of 1/255", "accuracy", {"rangemode": "tozero"}, {"tickformat": ".0%", "range": [0, 1.02]}
     )
-    return Figure(f"Attack: {title}", data, axes, says, _table(run, "epsilon", shares, names))
+    return Figure(f"Attack: {attack_words(name)}", data, axes, says, _table(run, "epsilon", *_texts(shares)))
+
+
+def _texts(found: Mapping[Key, Mapping[float, float]]) -> tuple[dict[Key, dict[str, float]], list[str]]:
+    """Lines as a table's cells, and the names of its rows."""
+    rows = sorted({x for own in found.values() for x in own})
+    return {key: {f"{x:g}": y for x, y in own.items()} for key, own in found.items()}, [f"{x:g}" for x in rows]
 
 
 def _severity(run: RunFolder, name: str, found: Mapping[Key, dict[str, Any]]) -> Figure:
-    means: dict[Key, dict[str, Any]] = {}
-    for key, own in found.items():
-        if is_corruption(own.get(name)):
-            columns = {
-                level: [row[level] for row in own[name].values() if is_number(row.get(level))] for level in SEVERITIES
-            }
-            means[key] = {level: sum(errors) / len(errors) for level, errors in columns.items() if errors}
+    means = {key: by_severity(own[name]) for key, own in found.items() if is_corruption(own.get(name))}
+    cells, rows = _texts(means)
     data = [
         line(
-            key,
-            run.title(key),
-            list(own),
-            list(own.values()),
-            mode="lines+markers",
-            hovertemplate="severity %{x}: %{y:.1%}",
+            key, run.title(key), [*own], [*own.values()], mode="lines+markers", hovertemplate="severity %{x}: %{y:.1%}"
         )
-        for key, own in means.items()
+        for key, own in cells.items()
     ]
     axes = layout("severity", "error", {"type": "category"}, {"tickformat": ".0%", "rangemode": "tozero"}, height=300)
     return Figure(
-        "Error by severity",
+        f"Error by severity{own_words(name, 'corruptions')}",
         data,
         axes,
-        "Mean over the corruptions that were measured.",
-        _table(run, "severity", means, SEVERITIES),
+        "Mean over the corruptions that were measured, without drawn stand-ins.",
+        _table(run, "severity", cells, rows),
     )
 
 
@@ -164,10 +131,10 @@ def _corruptions(run: RunFolder, name: str, found: Mapping[Key, dict[str, Any]])
     }
     return _bars(
         run,
-        "Error by corruption",
+        f"Error by corruption{own_words(name, 'corruptions')}",
         "error",
         errors,
-        "Mean over five severities. What is marked as drawn has no photographs behind it, and counts for no published figure.",
+        f"Mean over {severity_words(own.get(name) for own in found.values())}. What is marked as drawn has no photographs behind it, and counts for no published figure.",
     )
 
 
@@ -179,7 +146,7 @@ def _flips(run: RunFolder, name: str, found: Mapping[Key, dict[str, Any]]) -> Pa
     }
     return _bars(
         run,
-        "Flips by perturbation",
+        f"Flips by perturbation{own_words(name, 'perturbations')}",
         "share that flips",
         flips,
         "How often the answer changes from one frame to the next, as an image changes little by little.",

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from ..tables import is_share
 from .outcome import Outcome
 from .rows import Comparison, Row
-from .words import MARKS, is_share, level_words, signed
+from .words import MARKS, level_words, signed
 
 LINE, HEAD, FOOT, NAMES, WIDTH, WORDS = 26, 46, 40, 430, 340, 170
 "Pixels: of a row, above and below a panel, and across: names, plot, words."

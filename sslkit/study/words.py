@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ..tables import ABSENT, percent, points, value
+from ..tables import ABSENT, is_share, percent, points, value
 from .keys import ACCURACY
 from .seeds import format_seeds
 from .stats import LEVEL, Difference, Spread
@@ -17,13 +17,6 @@ if TYPE_CHECKING:  # with torch
 HEAD = ("seeds", "test", "selected", "teacher")
 WIDEST = 6
 "Variants that stand side by side, however few seeds there are."
-SHARES = re.compile(r"accuracy|error|_share|_rate|_ece|_mce|_mfr|flip|fgsm|pgd|probability|coverage|precision")
-"Measures that are shares: told in percent, their differences in percentage points."
-
-
-def is_share(measure: str) -> bool:
-    """Whether a measure is told in percent."""
-    return bool(SHARES.search(measure))
 
 
 def spread_words(one: Spread, measure: str = ACCURACY) -> str:

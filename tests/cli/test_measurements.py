@@ -49,7 +49,7 @@ def test_a_curve_is_one_line_and_its_points_are_no_rows_of_their_own():
     curve = {"0": {"accuracy": 0.75}, "2": {"accuracy": 0.5}, "16": {"accuracy": None}}
     metrics = {"test_nll": 1.0, "test_fgsm_2": 0.5, "test_fgsm_16": None, "test_fgsm": curve, "test_fgsm_3": 0.25}
     numbers = [line.split() for line in text_of(*measurements.headline(metrics)).splitlines()]
-    assert ["nll", "1"] in numbers and ["fgsm", "3", "0.25"] in numbers and len(numbers) == 4
+    assert ["nll", "1"] in numbers and ["fgsm", "3", "25.00%"] in numbers and len(numbers) == 4
     lines = [line.split() for line in text_of(*measurements.details(metrics)).splitlines()]
     assert lines[1:3] == [["test", "fgsm"], ["0", "2", "16"]] and lines[-1] == ["accuracy", "75.00%", "50.00%", "–"]
 

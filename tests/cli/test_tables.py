@@ -80,7 +80,7 @@ def test_results_fit_their_width_and_say_everything(width):
         "+11.08 points on the supervised baseline",
         "best on validation images: teacher at step 200",
         "test 81.11%",
-        "calibration_error 0.03125",
+        "calibration_error 3.12%",
         "seed 4",
         "1 min 12 s",
         "waited for data 5.0% of the time",
@@ -190,3 +190,12 @@ def test_the_legend_names_the_columns_that_are_there():
     assert legend(kept=0.5).startswith("kept: share of the pseudo-labels · gain: ")
     assert legend(kept=0.5, right=0.9).startswith("kept, right: shares of the pseudo-labels · gain: ")
     assert legend().startswith("gain: ")
+
+
+SHARES = ("test_accuracy", "error", "test_corruption_error", "kept_share", "test_ece", "test_mce_without_frost", "test_mfr",
+          "test_fgsm_2", "test_pgd_l2_128", "test_flip_probability", "pseudo_label_coverage", "accuracy_seen")  # fmt: skip
+OTHERS = ("learning_rate", "test_nll", "mean_squared_error", "test_brier", "shared", "terrors", "images_per_second", "")
+
+
+def test_shares_are_told_by_whole_parts_of_their_names():
+    assert [name for name in (*SHARES, *OTHERS) if tables.is_share(name)] == [*SHARES]

@@ -11,9 +11,9 @@ import pytest
 from sslkit.errors import RunError
 from sslkit.recipe import dump, load, with_overrides
 from sslkit.reporting.compare_charts import Whose, line, thin
-from sslkit.reporting.compare_words import readable, share_ticks
 from sslkit.reporting.comparing import filters_of, is_study, sections_of_runs, sections_of_studies, sections_of_study
 from sslkit.reporting.making import report
+from sslkit.reporting.measures import readable, share_ticks
 from sslkit.reporting.parts import Choice, Figure, Prose, Table
 from sslkit.reporting.writing import numeric, safe
 from sslkit.study.stats import paired_difference
@@ -247,6 +247,8 @@ def test_ticks_of_shares_that_are_close_differ(make):
     [
         ("test_fgsm_8", "test accuracy under FGSM, epsilon 8/255"),
         ("test_pgd_l2_128", "test accuracy under PGD L2, epsilon 128/255"),
+        ("validation_fgsm_1.5", "validation accuracy under FGSM, epsilon 1.5/255"),
+        ("test_corruption_error", "test error on corrupted images"),
         ("validation_ece", "validation ECE"),
         ("test_mce_without_frost", "test mCE without frost"),
         ("pseudo_label_coverage", "pseudo-label coverage"),

@@ -12,11 +12,12 @@ from sslkit.pool import TopK
 from sslkit.reporting import pool as pooling
 from sslkit.reporting.accuracy import accuracy, wilson
 from sslkit.reporting.columns import mapped
+from sslkit.reporting.comparing import sections_of_runs
 from sslkit.reporting.curves import curves, over_time
 from sslkit.reporting.folder import BASELINE, RunFolder
 from sslkit.reporting.headline import headline
 from sslkit.reporting.images import data, remarks
-from sslkit.reporting.parts import Choice, Code, Figure, Folded, Numbers, Pictures, Prose, Table, Tree
+from sslkit.reporting.parts import Choice, Code, Figure, Folded, Numbers, Pictures, Prose, Section, Table, Tree
 from sslkit.reporting.pool import pools_of
 from sslkit.reporting.quality import quality
 from sslkit.reporting.robust import robustness
@@ -310,9 +311,33 @@ def test_a_matrix_of_many_classes_is_a_table_of_pairs(write):
 def test_robustness_has_curves_corruptions_and_flips(photos):
     found = figures(robustness(photos))
     assert found["Attack: FGSM"].data[0]["x"] == [0, 2, 16] and found["Attack: FGSM"].data[0]["y"] == [0.9, 0.5, 0.1]
-    assert found["Error by severity"].data[0]["y"] == pytest.approx([0.15, 0.2, 0.25, 0.3, 0.35])
+    assert found["Error by severity"].data[0]["y"] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5])
     assert found["Error by corruption"].data[0]["x"] == ["gaussian noise", "frost (drawn)"]
     assert found["Flips by perturbation"].data[-1]["y"] == [0.05]
+    assert "Mean over five severities." in found["Error by corruption"].says
+
+
+def test_tables_of_any_name_are_known_by_their_shapes(write):
+    run = write()
+    path = run.path / "evaluations" / "generation-2-abc.json"
+    kept = json.loads(path.read_text())
+    kept["metrics"] = {
+        "test_mine": {"0": {"accuracy": 0.9}, "1.5": {"accuracy": 0.4}, "worst": {"accuracy": 0.1}},
+        "test_published": {"fog": {"1": 0.2, "3": 0.4, "mean": 0.3}}, "test_published_error": 0.3,
+        "test_short": {"tilt": {"flips": 0.1}}, "test_short_mfr": 0.8, "test_per_class": {"a": {"accuracy": 1}, "b": 3},
+    }  # fmt: skip
+    path.write_text(json.dumps(kept))
+    section, _ = robustness(run), quality(run)
+    found = figures(section)
+    assert found["Attack: mine"].data[-1]["x"] == [0, 1.5]
+    assert "Mean over 2 severities (1, 3)." in found["Error by corruption, published"].says
+    assert "Flips by perturbation, short" in found
+    numbers = next(part for part in section.parts if isinstance(part, Table))
+    assert numbers.head[-2:] == ["published error", "short mFR"] and numbers.rows[2][-2:] == ["30.0%", "80.0%"]
+    assert "error on corrupted images" not in numbers.head
+    other = figures(Section("", "", [part for one in sections_of_runs([run.path]) for part in one.parts]))
+    assert other["Test accuracy under mine"].table.rows[0][1:] == ["90.00%", "40.00%"]
+    assert {"Test error under corruptions, published", "Flips under perturbations, short"} <= {*other}
 
 
 # Set-up, data, pictures, time -------------------------------------------------------------------------------------
