@@ -13,7 +13,7 @@ from annotated_types import Ge, Interval, MinLen, Unit
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sslkit import Classifier, Data, Images, Progress, hookimpl
+from sslkit import Classifier, Data, Facts, Images, Progress, hookimpl
 from sslkit.errors import DataError
 from sslkit.waiting import waiting
 
@@ -83,6 +83,12 @@ class Corruptions:
         self._beside = BesideBaseline[Errors]()
 
     @hookimpl
+    def begin(self, facts: Facts, progress: Progress) -> None:
+        """Look at the folder, and at what the images are, where that is known."""
+        if facts.sizes:
+            self._check(facts, f"[[metric]] {progress.plugin}")
+
+    @hookimpl
     def measure(self, model: Classifier, data: Data, baseline: Classifier | None, progress: Progress) -> dict[str, Any]:
         """The errors at a generation's end, where the images' classes are known."""
         where = f"[[metric]] {progress.plugin}"
@@ -95,8 +101,8 @@ class Corruptions:
         )
         return self._told(errors, self._reference(known), own_name(progress, "corruptions"))
 
-    def _check(self, data: Data, where: str) -> None:
-        """Refuse what cannot be measured: at the first evaluation, not at the end, when hours of training lie before it."""
+    def _check(self, data: Data | Facts, where: str) -> None:
+        """Refuse what cannot be measured: before anything is trained, not when hours of training lie before it."""
         check_channels(data.channels, where)
         if self.folder is not None:
             published(where, self.folder, data, self.corruptions)

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from natural import Bytes, Foreseen, data_of
 from photos import put
 
-from sslkit import Data, Progress
+from sslkit import Data, Facts, Progress
 from sslkit.errors import DataError, MissingData
 from sslkit_plugins.metric.corrupting.constants import ALEXNET, SEVERITIES
 from sslkit_plugins.metric.corrupting.corrupt import OPERATIONS
@@ -198,3 +199,12 @@ def test_what_is_not_imagenets_is_refused(tmp_path: Path) -> None:
     broken.write_bytes(broken.read_bytes()[:100])
     with pytest.raises(DataError, match=r"corruptions: `.*ILSVRC2012_val_1.JPEG` cannot be read"):
         measured(tmp_path, IMAGENET, Foreseen(synset_of, 3), corruptions=["fog"])
+
+
+def test_a_folder_that_is_not_there_is_told_before_anything_is_trained(tmp_path: Path) -> None:
+    facts = Facts(tuple(CIFAR10), (1,) * 10, {"labeled": 10}, {"labeled": 2}, 32, 3, torch.device("cpu"))
+    metric = Corruptions(folder=tmp_path / "nowhere")
+    with pytest.raises(MissingData, match="there is no folder"):
+        metric.begin(facts, Progress(0, plugin="corruptions"))
+    metric.begin(replace(facts, sizes={}), Progress(0, plugin="corruptions"))  # composed without data
+    Corruptions().begin(facts, Progress(0, plugin="corruptions"))

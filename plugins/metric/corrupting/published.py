@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sslkit import Data, Image, Images
+from sslkit import Data, Facts, Image, Images
 from sslkit.errors import DataError, MissingData
 from sslkit.images.decoding import decode, with_channels
 from sslkit.images.words import listed, shown
@@ -34,7 +34,7 @@ EXPECTED = (
 class CifarC:
     """CIFAR-10-C: an array of 50,000 x 32 x 32 x 3 bytes for each corruption, 10,000 images at each severity in turn."""
 
-    def __init__(self, where: str, folder: Path, data: Data) -> None:
+    def __init__(self, where: str, folder: Path, data: Data | Facts) -> None:
         self.where, self.folder, self.channels = where, folder, data.channels
         if absent := [name for name in CIFAR10 if name not in data.classes]:
             raise DataError(
@@ -87,7 +87,7 @@ class CifarC:
 class ImageNetC:
     """ImageNet-C: for each corruption and severity a folder of JPEGs for each synset."""
 
-    def __init__(self, where: str, folder: Path, data: Data) -> None:
+    def __init__(self, where: str, folder: Path, data: Data | Facts) -> None:
         self.where, self.folder, self.channels = where, folder, data.channels
         found = [SYNSET.search(name) for name in data.classes]
         self.numbers = {match[0]: number for number, match in enumerate(found) if match}
@@ -129,7 +129,7 @@ def imagenet_place(folder: Path, name: str) -> Path:
     return folder / kind / name if (folder / kind / name).is_dir() else folder / name
 
 
-def published(where: str, folder: Path, data: Data, names: Sequence[str]) -> CifarC | ImageNetC:
+def published(where: str, folder: Path, data: Data | Facts, names: Sequence[str]) -> CifarC | ImageNetC:
     """Which of the two a folder holds. Raises `MissingData` where it is neither, `DataError` where classes differ."""
     if not folder.is_dir():
         raise MissingData(f"{where}: there is no folder {shown(str(folder))}. {EXPECTED}")
