@@ -9,6 +9,11 @@ CHILDREN, RESULTS = "children", "results.json"
 "Where a study keeps its runs, and what it says of them."
 
 
+def is_study(folder: Path) -> bool:
+    """Whether a folder holds a study's results."""
+    return (folder / RESULTS).is_file()
+
+
 def uses(children: Path) -> list[tuple[str, str, str]]:
     """(path from the study's folder, variant, seed) of its runs, as its results say; none where they cannot be read."""
     results = children.parent / RESULTS

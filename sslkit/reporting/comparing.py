@@ -43,11 +43,6 @@ def sections_of_members(members: Sequence[Member]) -> list[Section]:
     ]  # fmt: skip
 
 
-def is_study(folder: Path) -> bool:
-    """Whether a folder holds a study's results."""
-    return (folder / RESULTS).is_file()
-
-
 def sections_of_study(folder: Path) -> list[Section]:
     """A study: its finding, what the paper measured and what these runs did, verdicts, and the runs behind them.
 

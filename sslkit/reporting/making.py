@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..comparison.members import Member, members_of
-from ..comparison.studies import RESULTS
+from ..comparison.studies import is_study
 from ..errors import RunError
 from ..images.words import counted
 from .folder import RunFolder
@@ -49,7 +49,7 @@ def make(paths: Sequence[Path], out: Path, force: bool = False) -> Made:
         raise RunError("no run is named: name a run's folder, or one that holds runs")
     members = _members(paths)
     check_out(out, force)
-    alone = len(members) == 1 and not _is_study(paths)
+    alone = len(members) == 1 and not all(map(is_study, paths))
     text = written(story_of_run(RunFolder(members[0])) if alone else story_of_runs(paths, members))
     _put(out, text)
     return Made(out, len(members), text.count('<figure class="plot"'), tuple(_warnings(members)))
@@ -60,14 +60,9 @@ def _members(paths: Sequence[Path]) -> list[Member]:
     try:
         return members_of(paths)
     except RunError:
-        if _is_study(paths):
+        if all(map(is_study, paths)):
             return []
         raise
-
-
-def _is_study(paths: Sequence[Path]) -> bool:
-    """Whether all of them are studies."""
-    return all((path / RESULTS).is_file() for path in paths)
 
 
 def check_out(out: Path, force: bool) -> None:

@@ -35,7 +35,7 @@ style="min-height: {{ one.layout.get("height", 340) }}px"></div>
 {% endmacro %}
 
 {% macro picture(one) %}
-{% if one.png %}<img src="{{ data_uri(one.png) }}" alt="{{ one.alt }}" loading="lazy">{% endif %}\
+{% if one.uri %}<img src="{{ one.uri }}" alt="{{ one.alt }}" loading="lazy">{% endif %}\
 {% if one.caption %}<span>{{ one.caption }}</span>{% endif %}
 {% endmacro %}
 

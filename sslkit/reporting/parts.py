@@ -91,8 +91,8 @@ class Figure:
 class Picture:
     """One small image."""
 
-    png: bytes
-    "PNG or JPEG; empty: there is none."
+    uri: str
+    "A data URI; empty: there is none."
     alt: str
     caption: str = ""
 

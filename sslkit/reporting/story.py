@@ -8,19 +8,21 @@ from pathlib import Path
 
 from .. import __version__
 from ..comparison.members import Member
+from ..comparison.studies import is_study
 from ..images.words import counted, printable
 from .accuracy import accuracy
 from .curves import curves, short_curves
+from .data import data
 from .folder import RunFolder
 from .headline import headline
-from .images import data, remarks
 from .parts import Choice, Filter, Part, Prose, Report, Section
+from .pictures import pictures
 from .quality import quality
-from .robust import robustness
+from .remarks import remarks
+from .robustness import robustness
 from .setup import setup
-from .shown import pictures
-from .spent import time
 from .taught import taught
+from .timing import time
 
 MOST_RUNS = 60
 "Runs that are told one by one."
@@ -41,9 +43,9 @@ def story_of_runs(paths: Sequence[Path], members: Sequence[Member]) -> Report:
     """A page of several runs, or of a study."""
     from . import comparing
 
-    if len(paths) > 1 and all(map(comparing.is_study, paths)):
+    if len(paths) > 1 and all(map(is_study, paths)):
         return _story_of_studies(paths, len(members))
-    study = len(paths) == 1 and comparing.is_study(paths[0])
+    study = len(paths) == 1 and is_study(paths[0])
     compared = comparing.sections_of_study(paths[0]) if study else comparing.sections_of_members(members)
     runs = [RunFolder(member) for member in members[:MOST_RUNS]]
     each: list[Part] = [Choice("Run", [(run.name, _short(run)) for run in runs])] if runs else []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from functools import partial
 from html import escape
@@ -38,7 +37,7 @@ def written(made: Report) -> str:
         template(PAGE).render(
             report=made, mark=MARK, style=STYLE, script=SCRIPT, plotly=plotly, policy=policy(plotly, SCRIPT, saves=True),
             ids=lambda: next(names), json=json_of, kind_of=lambda one: type(one).__name__, numeric=numeric,
-            numeric_column=numeric_column, data_uri=data_uri, swatch=partial(swatch, colors),
+            numeric_column=numeric_column, swatch=partial(swatch, colors),
         )
     )  # fmt: skip
     return page.lstrip()
@@ -75,12 +74,6 @@ def numeric(cell: str) -> bool:
 def numeric_column(table: Table, column: int) -> bool:
     """Whether a column's cells are numbers."""
     return column > 0 and all(numeric(row[column]) for row in table.rows if column < len(row))
-
-
-def data_uri(png: bytes) -> str:
-    """A picture as text that stands in a page."""
-    kind = "png" if png.startswith(b"\x89PNG") else "jpeg"
-    return f"data:image/{kind};base64,{b64encode(png).decode()}"
 
 
 def swatch(colors: Mapping[str, str], value: str, key: str) -> str:

@@ -8,10 +8,11 @@ from functools import cache
 
 import pytest
 
+from sslkit.comparison.studies import is_study
 from sslkit.errors import RunError
 from sslkit.recipe import dump, load, with_overrides
 from sslkit.reporting.compare_charts import Whose, line, thin
-from sslkit.reporting.comparing import filters_of, is_study, sections_of_runs, sections_of_studies, sections_of_study
+from sslkit.reporting.comparing import filters_of, sections_of_runs, sections_of_studies, sections_of_study
 from sslkit.reporting.making import report
 from sslkit.reporting.measures import readable, share_ticks
 from sslkit.reporting.parts import Choice, Figure, Prose, Table

@@ -14,18 +14,19 @@ from sslkit.reporting.accuracy import accuracy, wilson
 from sslkit.reporting.columns import mapped
 from sslkit.reporting.comparing import sections_of_runs
 from sslkit.reporting.curves import curves, over_time
+from sslkit.reporting.data import data
 from sslkit.reporting.folder import BASELINE, RunFolder
 from sslkit.reporting.headline import headline
-from sslkit.reporting.images import data, remarks
 from sslkit.reporting.parts import Choice, Code, Figure, Folded, Numbers, Pictures, Prose, Section, Table, Tree
+from sslkit.reporting.pictures import pictures
 from sslkit.reporting.pool import pools_of
 from sslkit.reporting.quality import quality
-from sslkit.reporting.robust import robustness
+from sslkit.reporting.remarks import remarks
+from sslkit.reporting.robustness import robustness
 from sslkit.reporting.setup import composition, setup
-from sslkit.reporting.shown import pictures
-from sslkit.reporting.spent import time
 from sslkit.reporting.story import STORY, story_of_run
 from sslkit.reporting.taught import taught
+from sslkit.reporting.timing import time
 
 
 def walk(parts):

@@ -1,21 +1,18 @@
-"""How many images there were, of which classes; what was left out; what the run warned of."""
+"""How many images there were, and of which classes."""
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import numpy as np
 
-from ..images.words import counted, printable
+from ..images.words import printable
 from ..tables import ABSENT, count, is_number
 from .columns import mapped
 from .figures import classes_axis, gap, layout
-from .folder import RunFolder, left_out
-from .parts import Figure, Folded, Number, Numbers, Part, Prose, Section, Table
+from .folder import RunFolder
+from .parts import Figure, Number, Numbers, Part, Prose, Section, Table
 
-SHOWN = 200
-"Files that are listed."
 SPLITS = ("labeled", "unlabeled", "validation", "test")
 
 
@@ -94,47 +91,3 @@ def _truth(run: RunFolder, classes: int) -> list[int]:
     known = truth[(truth >= 0) & (truth < classes)]
     found: list[int] = np.bincount(known, minlength=classes).tolist()
     return found if len(known) else []
-
-
-def remarks(run: RunFolder) -> Section:
-    """What was left out, and warnings."""
-    parts: list[Part] = []
-    for events, whose in ((run.events, "metrics.jsonl"), (run.baseline_events, "baseline/metrics.jsonl")):
-        if events.damaged:
-            parts.append(
-                Prose(
-                    f"{counted(events.damaged, 'damaged line')} of {whose} {'was' if events.damaged == 1 else 'were'} skipped.",
-                    "warning",
-                )
-            )
-    if run.damaged:
-        parts.append(Prose(f"Damaged, and passed over: {', '.join(run.damaged)}.", "warning"))
-    warnings = run.events.start.get("warnings")
-    parts += [Prose(printable(str(one)), "warning") for one in warnings] if isinstance(warnings, list) else []
-    parts += [Prose(f"It failed: {printable(str(one.get('message')))}", "warning") for one in run.events.failures]
-    parts += [Prose(note, "note") for note in _notes(run)]
-    if files := left_out(run.path):
-        parts += _files(files)
-    return Section(
-        "remarks", "Left out, and warnings", parts or [Prose("Nothing was left out, and nothing was warned of.")]
-    )
-
-
-def _notes(run: RunFolder) -> list[str]:
-    """What metrics say in sentences: why something was not measured."""
-    said = (
-        own for key in run.entries for name, own in run.metrics(key).items() if isinstance(own, str) and len(own) > 24
-    )
-    return list(dict.fromkeys(map(printable, said)))
-
-
-def _files(files: list[dict[str, Any]]) -> list[Part]:
-    reasons = Counter(str(one.get("reason", "")) for one in files)
-    summary = Table(
-        ["why", "images"],
-        [[printable(why), count(number)] for why, number in reasons.most_common(50)],
-        f"{counted(len(files), 'image')} left out.",
-    )
-    rows = [[printable(str(one.get(key, ""))) for key in ("id", "split", "reason")] for one in files[:SHOWN]]
-    more = f"The first {SHOWN} of {len(files):,}; all of them are in left_out.json." if len(files) > SHOWN else ""
-    return [summary, Folded("Which", [Table(["image", "split", "why"], rows, more)])]

@@ -35,8 +35,15 @@ def pictures(run: RunFolder) -> Section:
     parts: list[Part] = [Prose(f"{one.problem}.", "warning") for one in found if one.problem]
     there = [one for one in found if one.problem is None and (one.streams or any(getattr(one, kind) for kind in LISTS))]
     if there:
-        options = [(run.title(one.generation), _told(run, one)) for one in there]
-        parts.append(Choice("Pictures of", options, len(options) - 1))
+        options: list[tuple[str, list[Part]]] = []
+        for one in there:
+            try:
+                options.append((run.title(one.generation), _told(run, one)))
+            except (TypeError, ValueError, LookupError, AttributeError):  # what no run writes
+                text = f"The pictures of generation {one.generation} are damaged: something else stands in their place."
+                parts.append(Prose(text, "warning"))
+        if options:
+            parts.append(Choice("Pictures of", options, len(options) - 1))
     return Section("pictures", "What the student saw", parts or [Prose("No pictures were kept.", "note")])
 
 
@@ -60,9 +67,9 @@ def _view(stream: StreamPictures, view: ViewPictures, numbers: dict[str, int]) -
         columns["mixed"] = view.mixed
     rows = []
     for place, row in enumerate(stream.rows[: len(view.images)]):
-        own = [Picture(row.original.data, _named(row), _said(row))]
+        own = [Picture(row.original.uri, _named(row), _said(row))]
         seen = [(printable(name), images[place]) for name, images in columns.items() if place < len(images)]
-        rows.append([*own, *(Picture(one.data, f"{_named(row)}: {name}", name) for name, one in seen)])
+        rows.append([*own, *(Picture(one.uri, f"{_named(row)}: {name}", name) for name, one in seen)])
     who = f" for the {' and the '.join(view.models)}" if view.models else ""
     caption = (
         f"View {printable(view.name)}{who}: the first {stream.name} images of the first step beside what "
@@ -88,7 +95,7 @@ def _said(row: Row) -> str:
 
 def _examples(title: str, images: Sequence[LabeledPicture], numbers: dict[str, int]) -> Pictures:
     """Examples of pseudo-labels."""
-    rows = [[Picture(one.image.data, f"{printable(one.id)}, {printable(one.label)}", _words(one))] for one in images]
+    rows = [[Picture(one.image.uri, f"{printable(one.id)}, {printable(one.label)}", _words(one))] for one in images]
     return Pictures(rows, f"{title}.", _keys([one.label for one in images], numbers))
 
 
