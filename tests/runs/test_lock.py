@@ -10,12 +10,14 @@ import time
 import harness
 import pytest
 from harness import dies_at, fork, in_child, wait, watched
+from in_process import Here
 
 import sslkit
 from sslkit.errors import Held, RunError
 from sslkit.folder import Run
 from sslkit.keeping import lock
 from sslkit.keeping.lock import Lock, holder
+from sslkit.study import cores, crew
 from sslkit.study.conduct import conduct
 
 
@@ -284,6 +286,8 @@ def test_a_baseline_is_held_by_itself_and_by_its_run(recipe, out):
 
 def test_a_studys_runs_are_held_one_after_another(recipe, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(crew, "context", Here)
+    monkeypatch.setattr(cores, "cores", lambda: 1)
     recipe()
     (tmp_path / "study.toml").write_text(
         'base = "tiny.toml"\nseeds = "0"\n[[variant]]\nname = "other"\nset = { "optimizer.rate" = 0.01 }\n'
