@@ -1,5 +1,6 @@
 """What a report tells of a run, section by section, from folders in any state."""
 
+import hashlib
 import json
 import shutil
 
@@ -262,6 +263,21 @@ def test_a_tensor_file_with_a_damaged_header_is_damaged(write, header):
     with pytest.raises(ValueError, match="header"):
         mapped(path)
     assert f"{path.parent} cannot be read: labels.safetensors has" in said(taught(run))
+
+
+def test_pictures_that_hold_something_else_are_damaged_and_the_others_shown(write):
+    run = write()
+    folder = run.path / "pictures" / "generation-2"
+    index = json.loads((folder / "pictures.json").read_text())
+    index["pictures"]["changed"][0]["image"] = True
+    (folder / "pictures.json").write_text(json.dumps(index))
+    sums = json.loads((folder / "checksums.json").read_text())
+    sums["pictures.json"] = hashlib.sha256((folder / "pictures.json").read_bytes()).hexdigest()
+    (folder / "checksums.json").write_text(json.dumps(sums))
+    section = pictures(run)
+    assert "The pictures of generation 2 are damaged" in said(section)
+    (choice,) = [part for part in section.parts if isinstance(part, Choice)]
+    assert [title for title, _ in choice.options] == ["student 1"]
 
 
 # Quality ----------------------------------------------------------------------------------------------------------
