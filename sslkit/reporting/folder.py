@@ -57,6 +57,15 @@ class RunFolder:
         """How far it is."""
         return self.member.status
 
+    @property
+    def failure(self) -> str:
+        """Why it failed, as its log or that of its baseline says; empty where neither does."""
+        for events, whose in ((self.events, ""), (self.baseline_events, "its supervised baseline: ")):
+            for one in reversed(events.failures):
+                if message := one.get("message"):
+                    return whose + printable(str(message))
+        return ""
+
     @cached_property
     def events(self) -> Events:
         """Its log."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from ..images.words import counted
 from ..tables import count, duration, is_number, percent, points
 from .folder import BASELINE, SPLITS, RunFolder
 from .parts import Number, Numbers, Part, Prose, Section
+from .reading import FILE
 
 STATES = {
     "running": "It runs, or was killed: what follows is what it has written so far.",
@@ -31,15 +33,26 @@ def headline(run: RunFolder) -> Section:
 
 
 def _state(run: RunFolder) -> list[Part]:
+    skipped = [Prose(text, "warning") for text in skipped_lines(run)]
     if run.member.finished:
-        return []
-    why = run.member.problem or next(
-        (str(one.get("message")) for one in reversed(run.events.failures)), "no reason is logged"
-    )
+        return [*skipped]
+    why = run.member.problem or run.failure or "no reason is logged"
     text = STATES.get(run.status, "Its summary says `{status}`.")
     if run.status in ("running", "interrupted", "failed") and run.entries:
         text += f" {len(run.entries)} of {run.planned} generations are finished."
-    return [Prose(text.format(folder=run.path, why=why, status=run.status), "warning")]
+    return [Prose(text.format(folder=run.path, why=why, status=run.status), "warning"), *skipped]
+
+
+def skipped_lines(run: RunFolder) -> list[str]:
+    """What its logs lack: lines that cannot be read, or the log itself."""
+    found = []
+    for events, name in ((run.events, FILE), (run.baseline_events, f"{BASELINE}/{FILE}")):
+        if events.damaged:
+            verb = "was" if events.damaged == 1 else "were"
+            found.append(f"{counted(events.damaged, 'damaged line')} of {name} {verb} skipped.")
+    if not run.events.there and not run.baseline_events.there:
+        found.append(f"There is no {FILE}: without it there are no learning curves.")
+    return found
 
 
 def _told(indexes: list[int]) -> list[int]:
@@ -69,11 +82,12 @@ def _sentence(run: RunFolder, shares: dict[int, object], supervised: object, spl
     if first == last or not (is_number(before) and is_number(after)):
         text = f"{_who(run, last).capitalize()} is right on {percent(after)} of the {split} images"
     else:
-        verb = "rises" if after > before else "falls" if after < before else "stays"
-        text = (
-            f"Accuracy on the {split} images {verb} from {percent(before)} ({_who(run, first)}) to "
-            f"{percent(after)} ({_who(run, last)})"
-        )
+        verb = "rises" if after > before else "falls"
+        text = f"Accuracy on the {split} images {verb} from {percent(before)} ({_who(run, first)}) to "
+        text += f"{percent(after)} ({_who(run, last)})"
+        if percent(before) == percent(after):
+            ends = f"from {_who(run, first)} to {_who(run, last)}"
+            text = f"Accuracy on the {split} images stays at {percent(after)}, {ends}"
     if is_number(supervised) and is_number(after):
         what = "more" if after > supervised else "less" if after < supervised else "as much as"
         gap = f"{abs(100 * (after - supervised)):.2f} points {what} than" if after != supervised else "as much as"

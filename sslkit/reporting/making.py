@@ -11,10 +11,13 @@ from ..comparison.studies import is_study
 from ..errors import RunError
 from ..images.words import counted
 from .folder import RunFolder
+from .headline import skipped_lines
 from .story import story_of_run, story_of_runs
 from .writing import MARK, written
 
 FILE = "report.html"
+SAID = 8
+"Logs with damage that are named one by one."
 
 
 @dataclass(frozen=True)
@@ -102,4 +105,11 @@ def _warnings(members: Sequence[Member]) -> list[str]:
     broken = [f"{member.folder}: {member.problem}" for member in members if member.problem]
     unfinished = [str(member.folder) for member in members if not member.problem and not member.finished]
     more = f"{counted(len(unfinished), 'run')} not finished: {', '.join(unfinished[:8])}" if unfinished else ""
-    return [*broken, *([more] if more else [])]
+    logs = [
+        f"{member.folder}: {text.rstrip('.')}"
+        for member in members
+        if not member.problem
+        for text in skipped_lines(RunFolder(member))
+    ]
+    left = [f"{len(logs) - SAID} more such warnings: the page has them"] if len(logs) > SAID else []
+    return [*broken, *([more] if more else []), *logs[:SAID], *left]

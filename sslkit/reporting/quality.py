@@ -39,8 +39,9 @@ def quality(run: RunFolder) -> Section:
     absent = {"reliability": "reliability diagram", "confusion": "confusion matrix"}
     missing = [what for name, what in absent.items() if not any(name in own for own in found.values())]
     if missing:
-        text = f"There is no {' and no '.join(missing)}: the recipe's metrics do not measure them."
-        parts += [Prose(text, "note"), *adding(run, "")]
+        why = "the recipe's metrics do not measure them" if keys else "no generation is finished"
+        text = f"There is no {' and no '.join(missing)}: {why}."
+        parts += [Prose(text, "note"), *(adding(run, "") if keys else [])]
     return Section("quality", "Calibration and confusion", parts)
 
 
@@ -48,7 +49,7 @@ def adding(run: RunFolder, how: str) -> list[Part]:
     """The command that measures what is missing, and its like for the baseline."""
     folders = [run.path, *([run.path / BASELINE] if (run.path / BASELINE / "models").is_dir() else [])]
     text = "\n".join(f"sslkit evaluate {shlex.quote(str(folder))} --generation all{how} --keep" for folder in folders)
-    return [Code(text, "While the data is there, this adds it:")] if run.entries else []
+    return [Code(text, "While the data is there, this adds it:")]
 
 
 def _of_split(metrics: dict[str, Any]) -> dict[str, Any]:

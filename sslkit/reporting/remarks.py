@@ -8,6 +8,7 @@ from typing import Any
 from ..images.words import counted, printable
 from ..tables import count, notes_of
 from .folder import RunFolder, left_out
+from .headline import skipped_lines
 from .parts import Folded, Part, Prose, Section, Table
 
 SHOWN = 200
@@ -16,20 +17,14 @@ SHOWN = 200
 
 def remarks(run: RunFolder) -> Section:
     """What was left out, and warnings."""
-    parts: list[Part] = []
-    for events, whose in ((run.events, "metrics.jsonl"), (run.baseline_events, "baseline/metrics.jsonl")):
-        if events.damaged:
-            parts.append(
-                Prose(
-                    f"{counted(events.damaged, 'damaged line')} of {whose} {'was' if events.damaged == 1 else 'were'} skipped.",
-                    "warning",
-                )
-            )
+    parts: list[Part] = [Prose(text, "warning") for text in skipped_lines(run)]
     if run.damaged:
         parts.append(Prose(f"Damaged, and passed over: {', '.join(run.damaged)}.", "warning"))
     warnings = run.events.start.get("warnings")
     parts += [Prose(printable(str(one)), "warning") for one in warnings] if isinstance(warnings, list) else []
-    parts += [Prose(f"It failed: {printable(str(one.get('message')))}", "warning") for one in run.events.failures]
+    failures = [("It failed", one) for one in run.events.failures]
+    failures += [("Its supervised baseline failed", one) for one in run.baseline_events.failures]
+    parts += [Prose(f"{what}: {printable(str(one.get('message')))}", "warning") for what, one in failures]
     parts += [Prose(note, "note") for note in _notes(run)]
     if files := left_out(run.path):
         parts += _files(files)

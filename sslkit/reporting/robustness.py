@@ -40,9 +40,20 @@ def robustness(run: RunFolder) -> Section:
     for name in _named(found, is_corruption):
         parts += [_severity(run, name, found), _corruptions(run, name, found)]
     parts += [_flips(run, name, found) for name in _named(found, is_flips)]
-    if not parts:
-        parts = [Prose("Robustness was not measured.", "note"), *adding(run, " --metrics robustness")]
+    missing = [run.title(key) for key, own in found.items() if not any(_tells(name, own) for name in own)]
+    if missing or not found:
+        some = f" of {', '.join(missing)}" if len(missing) < len(found) else ""
+        later = "" if found else " No generation is finished; once one is, this measures it."
+        parts += [Prose(f"Robustness was not measured{some}.{later}", "note"), *adding(run, " --metrics robustness")]
     return Section("robustness", "Robustness", parts)
+
+
+def _tells(name: str, own: Mapping[str, Any]) -> bool:
+    """Whether something measured tells of robustness: a number, or a table of a known shape."""
+    measured = own[name]
+    if is_number(measured):
+        return _told(name, own)
+    return is_curve(measured) or is_corruption(measured) or is_flips(measured)
 
 
 def _named(found: Mapping[Key, dict[str, Any]], test: Any) -> list[str]:

@@ -8,7 +8,7 @@ from ..tables import ABSENT, count, duration, is_number, percent
 from .figures import layout
 from .folder import BASELINE, Key, RunFolder
 from .parts import Figure, Part, Prose, Section, Table
-from .reading import Events
+from .reading import Events, Steps
 
 KINDS = (
     ("worked", "model", "plain"),
@@ -24,7 +24,7 @@ def time(run: RunFolder) -> Section:
     keys: list[Key] = [*run.entries, BASELINE]
     found = {key: own for key in keys if (own := _spent(run, key))}
     if not found:
-        return Section("time", "Where the time went", [Prose("Nothing is finished whose time could be told.", "note")])
+        return Section("time", "Where the time went", [Prose(_unfinished(run), "note")])
     titles = [run.title(key) for key in found]
     data = [
         {"type": "bar", "orientation": "h", "name": name, "y": titles,
@@ -69,6 +69,22 @@ def time(run: RunFolder) -> Section:
     whole = run.summary.get("wall_seconds")
     parts: list[Part] = [Prose(f"{duration(whole)} in all.", "prose")] if is_number(whole) else []
     return Section("time", "Where the time went", [*parts, Figure("Time by generation", data, axes, says, table)])
+
+
+def _unfinished(run: RunFolder) -> str:
+    """What the log tells of generations that did not come to their end."""
+    logs: list[tuple[Key, Steps]] = [*run.events.steps.items()]
+    logs += [(BASELINE, own) for own in run.baseline_events.steps.values()]
+    said = []
+    for key, own in logs:
+        if moments := [moment for moment in own.time if moment is not None]:
+            took = duration(max(moments) - min(moments))
+            said.append(
+                f"{run.title(key)}: {count(max(own.step))} steps logged, {took} from the first line to the last"
+            )
+    if not said:
+        return "Nothing is finished whose time could be told."
+    return f"No generation is finished, so nothing says what took the time. {'; '.join(said)}."
 
 
 def _spent(run: RunFolder, key: Key) -> dict[str, float]:

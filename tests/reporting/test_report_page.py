@@ -104,6 +104,8 @@ def test_it_is_written_anew_but_over_nothing_else(here, report, refused):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["runs/nothing-there"], "runs beside it: runs/old, runs/photos"),
+        (["nothing-there"], "runs in runs: runs/old, runs/photos"),
         (["photo"], "Did you mean `runs/photos`?"),
         (["runs/photos/recipe.toml"], "is no run folder"),
         (["photos", "-o", "nowhere/a.html"], "there is no folder nowhere"),
@@ -127,6 +129,16 @@ def test_unfinished_and_damaged_runs_are_warned_of(here, report):
     said = report("runs")
     assert "warning: 1 run not finished: runs/old" in said and "photos: summary.json cannot be read" in said
     assert (here / "runs" / "report.html").is_file()
+
+
+def test_damaged_lines_and_logs_that_are_gone_are_warned_of(here, report):
+    with (here / "runs" / "photos" / "metrics.jsonl").open("a") as file:
+        file.write("not json\n{\n")
+    (here / "runs" / "old" / "metrics.jsonl").unlink()
+    assert "warning: runs/photos: 2 damaged lines of metrics.jsonl were skipped" in report("photos")
+    assert "warning: runs/old: There is no metrics.jsonl: without it there are no learning curves" in report("old")
+    page = (here / "runs" / "old" / "report.html").read_text()
+    assert page.index("There is no metrics.jsonl") < page.index('id="setup"')
 
 
 def test_several_runs_have_one_page_in_the_working_folder(here, report):

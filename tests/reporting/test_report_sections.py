@@ -78,6 +78,30 @@ def test_an_unfinished_run_says_so(write, status, words):
     assert words in text and "3 of 3 generations are finished" in text
 
 
+def test_an_accuracy_that_stays_is_told_once(write):
+    assert "stays at 65.25%, from the teacher to student 2; 9.75 points less than" in said(
+        headline(write(tests=(0.6525, 0.7, 0.652504)))
+    )
+
+
+def test_a_run_whose_baseline_failed_says_why_and_what_was_trained(write):
+    run = write(status="failed")
+    for path in (run.path / "models", run.path / "evaluations"):
+        shutil.rmtree(path)
+    (run.path / "metrics.jsonl").unlink()
+    (run.path / "summary.json").write_text(json.dumps({"generations": [], "status": "failed"}))
+    log = run.path / "baseline" / "metrics.jsonl"
+    begun = [line for line in log.read_text().splitlines() if '"kind": "step"' in line or '"kind": "start"' in line]
+    failure = {"kind": "failure", "generation": 0, "step": 20, "message": "the loss is <i>not</i> finite"}
+    log.write_text("\n".join([*begun, json.dumps(failure)]) + "\n")
+    run = RunFolder.of(run.path)
+    assert "It failed: its supervised baseline: the loss is <i>not</i> finite" in said(headline(run))
+    assert "Its supervised baseline failed: the loss is <i>not</i> finite" in said(remarks(run))
+    assert "no confusion matrix: no generation is finished." in said(quality(run))
+    assert "supervised baseline: 20 steps logged" in said(time(run))
+    assert "once one is, this measures it" in said(robustness(run))
+
+
 def test_a_run_without_a_finished_generation_has_no_result(write):
     run = write(tests=(), status="interrupted", full=False)
     summary = json.loads((run.path / "summary.json").read_text())
@@ -149,6 +173,7 @@ def test_damaged_lines_are_counted(write):
     path.write_text(path.read_text() + "not json\n{\n")
     assert "2 damaged lines of metrics.jsonl were skipped" in said(curves(run))
     assert "2 damaged lines of metrics.jsonl were skipped" in said(remarks(run))
+    assert "2 damaged lines of metrics.jsonl were skipped" in said(headline(run))
 
 
 # Pseudo-labels ----------------------------------------------------------------------------------------------------
@@ -308,7 +333,18 @@ def test_what_was_not_measured_names_the_command_that_measures_it(write):
     run = write(full=False)
     assert "no reliability diagram and no confusion matrix" in said(quality(run))
     assert f"sslkit evaluate {run.path} --generation all --keep" in said(quality(run))
-    assert "--metrics robustness --keep" in said(robustness(run))
+    assert "Robustness was not measured." in said(robustness(run))
+    assert said(robustness(run)).endswith(f"sslkit evaluate {run.path} --generation all --metrics robustness --keep")
+
+
+def test_what_was_measured_of_some_generations_names_the_others(write):
+    run = write()
+    (run.path / "evaluations" / "generation-1-abc.json").unlink()
+    (run.path / "baseline" / "models").mkdir()
+    text = said(robustness(RunFolder.of(run.path)))
+    assert "Robustness was not measured of student 1, supervised baseline." in text
+    for folder in (run.path, run.path / "baseline"):
+        assert f"sslkit evaluate {folder} --generation all --metrics robustness --keep" in text
 
 
 def test_a_matrix_of_many_classes_is_a_table_of_pairs(write):
