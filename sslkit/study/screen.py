@@ -13,11 +13,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ..tables import ABSENT, RULED, count, duration, is_number, percent
+from ..tables import ABSENT, count, duration, is_number, percent
 from ..watching.replay import replay
 from ..watching.standing import standing
 from .children import Child, missing
 from .file import Study
+from .terminal import ruled
 
 KEPT = 1.0
 "Seconds for which what a run's folder says is shown, before it is read again."
@@ -106,7 +107,7 @@ class Screen:
         yield self._bar(options.max_width)
 
     def _running(self, shown: list[tuple[Child, int | None]], more: int, width: int) -> Table:
-        table = _ruled()
+        table = ruled()
         table.add_column("running", ratio=1, no_wrap=True, overflow="ellipsis")
         heads = {"seed": 4, "generation": 10, "step": 9, "accuracy": 8, "left": 11}
         for head, least in heads.items():  # the same width while numbers grow and shrink
@@ -131,7 +132,7 @@ class Screen:
 
     def _variants(self, room: int) -> RenderResult:
         """How many seeds of each variant are finished, and their mean accuracy so far."""
-        table = _ruled()
+        table = ruled()
         table.add_column("", no_wrap=True, overflow="ellipsis")
         table.add_column("finished", justify="right", no_wrap=True)
         table.add_column("mean so far", justify="right", no_wrap=True)
@@ -193,7 +194,3 @@ def _cells(child: Child) -> list[str]:
         percent(accuracy) if is_number(accuracy) else ABSENT,
         duration(left) if is_number(left) else ABSENT,
     ]
-
-
-def _ruled() -> Table:
-    return Table(box=RULED, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")

@@ -75,7 +75,7 @@ def show(outcome: Outcome, console: Console, folder: str) -> None:
 def _table(rows: Sequence[Row], head: Sequence[str], lines: Sequence[Sequence[str]]) -> Table:
     """A line for each row under its name; columns that nobody fills are left out."""
     used = [i for i in range(len(head)) if any(line[i] != ABSENT for line in lines)]
-    table = _ruled()
+    table = ruled()
     table.add_column("", overflow="fold")
     for i in used:
         table.add_column(head[i], justify="left" if head[i] in LEFT else "right", no_wrap=True)
@@ -87,7 +87,7 @@ def _table(rows: Sequence[Row], head: Sequence[str], lines: Sequence[Sequence[st
 
 def _by_seed(outcome: Outcome) -> Table:
     """Every seed's final test accuracy."""
-    table = _ruled()
+    table = ruled()
     (first, *names), lines = by_seed(outcome)
     table.add_column(first, justify="right" if lines and lines[0][0].isdigit() else "left", overflow="fold")
     for name in names:
@@ -97,5 +97,6 @@ def _by_seed(outcome: Outcome) -> Table:
     return table
 
 
-def _ruled() -> Table:
+def ruled() -> Table:
+    """An empty table in the style of all of them."""
     return Table(box=RULED, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
