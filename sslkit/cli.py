@@ -27,7 +27,7 @@ COMMANDS = {
     "predict": ("sslkit.commands.predict", "Classify images with a run's model: files, folders, tars, or a list."),
     "export": ("sslkit.commands.export", "Write a run's model for other tools: timm, ONNX, torch.export."),
     "compare": ("sslkit.commands.compare", "Lay runs side by side: what differs in their recipes, and what came out."),
-    "report": ("sslkit.commands.report", "Write one HTML page of runs: figures, pictures, tables; or of a whole study."),
+    "report": ("sslkit.commands.report", "Write one HTML page of runs, or of a study: figures, pictures, tables."),
 }
 "Command -> the module that holds a click command of the same name, and its line in `sslkit --help`."
 
