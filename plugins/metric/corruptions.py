@@ -198,7 +198,8 @@ class Corruptions:
             said = "mce_without_frost" if drawn else "mce"
             return {f"test_{name}_{said}" if name else f"test_{said}": mean}
         without = [each for each in names if ratios[each] is None]
-        return {f"test_{name or 'corruptions'}_note": why_absent("mean corruption error (mCE)", measured, without)}
+        why = why_absent("mean corruption error (mCE)", measured, without, isinstance(self.reference, dict))
+        return {f"test_{name or 'corruptions'}_note": why}
 
 
 def mistakes(images: Images, position: Tensor, named: list[Tensor]) -> NDArray[np.int64]:

@@ -119,7 +119,7 @@ class Perturbations:
             mean = mean_of(list(rates.values()))
             if mean is None:
                 without = [name for name, rate in rates.items() if rate is None]
-                why = why_absent("mean flip rate (mFR)", bool(reference), without)
+                why = why_absent("mean flip rate (mFR)", bool(reference), without, isinstance(self.reference, dict))
                 return {**told, f"test_{title}_note": why}
             told[f"{start}mfr"] = mean
         return told

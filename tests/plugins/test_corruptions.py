@@ -17,7 +17,7 @@ from sslkit_plugins.metric.corrupting import watching
 from sslkit_plugins.metric.corrupting.constants import ALEXNET, SEVERITIES
 from sslkit_plugins.metric.corrupting.corrupt import OPERATIONS, corrupted
 from sslkit_plugins.metric.corrupting.drawing import image_keys
-from sslkit_plugins.metric.corrupting.scores import mean_of, relative
+from sslkit_plugins.metric.corrupting.scores import mean_of, relative, why_absent
 from sslkit_plugins.metric.corruptions import Corruptions
 
 END = Progress(3, generation=2, step=9, steps=9, plugin="corruptions")
@@ -280,3 +280,9 @@ def test_ratios_and_means_where_something_is_missing() -> None:
     assert mean_of([0.5, 1.0]) == 0.75
     assert mean_of([0.5, None]) is None
     assert mean_of([]) is None
+
+
+def test_why_there_is_no_mean_is_said_as_it_is() -> None:
+    assert "gives no figure for fog" in why_absent("mCE", True, ["fog"], given=True)
+    assert why_absent("mCE", True, ["fog"], given=False).endswith("the reference's figure for fog is 0")
+    assert "--baseline OTHER" in why_absent("mCE", False, [], given=False)

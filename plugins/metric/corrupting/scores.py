@@ -30,14 +30,20 @@ def flips(answers: Tensor, from_first: bool) -> int:
     return int((answers[:, 1:] != before).sum())
 
 
-def why_absent(what: str, measured: bool, without: Sequence[str]) -> str:
-    """Why there is no mean relative to a reference, a sentence. `measured`: whether there is a reference."""
+def why_absent(what: str, measured: bool, without: Sequence[str], given: bool) -> str:
+    """Why there is no mean relative to a reference, a sentence.
+
+    `measured`: whether there is a reference; `given`: whether its figures are a table, in which some are missing.
+    """
     if not measured:
         return (
             f"{what} is left out: it is relative to a reference model, and there is none. Train the supervised baseline "
-            "beside the run (baseline = true), or give a reference's figures as `reference`"
+            "beside the run (baseline = true), name one (`sslkit evaluate RUN --baseline OTHER`), or give its figures as "
+            "`reference`"
         )
-    return f"{what} is left out: the reference's figure for {', '.join(without)} is 0, or is not given"
+    if given:
+        return f"{what} is left out: `reference` gives no figure for {', '.join(without)}"
+    return f"{what} is left out: the reference's figure for {', '.join(without)} is 0"
 
 
 def check_reference(given: Mapping[str, float], names: Collection[str], what: str) -> None:
