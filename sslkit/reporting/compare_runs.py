@@ -9,6 +9,7 @@ from ..comparison.members import Member
 from ..comparison.recipes import rows
 from ..comparison.terminal import LEGEND, difference_lines, points_words, run_columns
 from ..recipe.message import counted
+from ..recipe.model import UNDECIDING
 from ..study.stats import spread
 from ..study.words import spread_words
 from ..tables import ABSENT, duration, is_number, percent
@@ -18,6 +19,8 @@ from .parts import Figure, Folded, Part, Prose, Section, Table
 
 WIDEST = 6
 "Recipes whose names stand above a table; of more their letters do."
+IDLE = {*UNDECIDING, "save_every"} - {"files"}
+"Keys that change no result."
 FINALS = {"final": "final accuracy", "gain": "gain over the teacher", "baseline": "supervised baseline"}
 
 
@@ -59,9 +62,14 @@ def _differs(groups: Sequence[Group], cohorts: Sequence[Cohort]) -> Iterator[Par
     if len(groups) < 2:
         yield Prose("One recipe: nothing that decides a result differs but the seed.")
     elif found := rows(groups):
-        table = [[path, *(cell or ABSENT for cell in cells)] for path, cells in found]
         heads = [group.letter for group in groups] if len(groups) > WIDEST else [cohort.name for cohort in cohorts]
-        yield Table(["key", *heads], table, "What differs between the recipes")
+        table = [[path, *(cell or ABSENT for cell in cells)] for path, cells in found]
+        idle = [row for row in table if row[0].partition(".")[0] in IDLE]
+        if deciding := [row for row in table if row not in idle]:
+            yield Table(["key", *heads], deciding, "What differs between the recipes")
+        if idle:
+            what = "What differs and decides no result: pictures, logs, saving, processes"
+            yield Folded(what, [Table(["key", *heads], idle)])
     else:
         yield Prose("No key of the recipes differs: what they say of data or files does.")
 

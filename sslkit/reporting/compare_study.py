@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 
 from ..comparison.members import read_member
@@ -49,8 +48,7 @@ def run_cohorts(results: Results) -> list[Cohort]:
 
 def _together(rows: Sequence[ResultRow]) -> str:
     more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
-    ordered = sorted(rows, key=lambda row: sys.maxsize if row.generation is None else row.generation)
-    return ", ".join(row.name for row in ordered[:3]) + more
+    return ", ".join(row.name for row in rows[:3]) + more
 
 
 def _seen(row: ResultRow, seed: int) -> Seen:

@@ -9,7 +9,7 @@ import numpy as np
 from ..images.words import printable
 from ..tables import ABSENT, count, is_number
 from .columns import mapped
-from .figures import classes_axis, gap, layout
+from .figures import classes_axis, gap, layout, whole_axis
 from .folder import RunFolder
 from .parts import Figure, Number, Numbers, Part, Prose, Section, Table
 
@@ -61,7 +61,7 @@ def _classes(run: RunFolder) -> Figure | None:
         "",
         "labels",
         classes_axis(run.classes),
-        {"rangemode": "tozero", "nticks": 6},
+        whole_axis(max((one for one in counts if is_number(one)), default=1)),
         barmode="group",
         bargap=gap(len(counts)),
         height=300,
@@ -71,9 +71,8 @@ def _classes(run: RunFolder) -> Figure | None:
             "title": "unlabeled images",
             "overlaying": "y",
             "side": "right",
-            "rangemode": "tozero",
             "showgrid": False,
-            "nticks": 5,
+            **whole_axis(max(pool)),
         }
     says = (
         "Training never sees the classes of unlabeled images; they are known here, so that pseudo-labels can be judged."

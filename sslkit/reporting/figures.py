@@ -9,6 +9,8 @@ from .folder import BASELINE, Key
 
 SHARE = ".0%"
 "Ticks of an axis of shares."
+CLOSE = ".2~%"
+"Ticks of shares that are close to each other: 99.3%, 99.35%."
 FEW_TICKS = 40
 "Classes that are named along an axis; of more, a pointer tells them."
 
@@ -42,8 +44,16 @@ def line(key: Key, name: str, x: Sequence[Any], y: Sequence[Any], **more: Any) -
 def layout(
     x: str, y: str, xaxis: Mapping[str, Any] | None = None, yaxis: Mapping[str, Any] | None = None, **more: Any
 ) -> dict[str, Any]:
-    """Two axes with titles."""
-    return {"xaxis": {"title": x, **(xaxis or {})}, "yaxis": {"title": y, **(yaxis or {})}, **more}
+    """Two axes with titles; a legend even of a single name, which says whose it is."""
+    axes = {"xaxis": {"title": x, **(xaxis or {})}, "yaxis": {"title": y, **(yaxis or {})}}
+    return {**axes, "showlegend": True, **more}
+
+
+def whole_axis(most: float, ticks: int = 5) -> dict[str, Any]:
+    """An axis of counts from 0 on: about `ticks` ticks, all of them whole numbers."""
+    size = 10 ** max(0, len(str(max(1, int(most) // ticks))) - 1)
+    step = next(size * by for by in (1, 2, 5, 10) if size * by * ticks >= most)
+    return {"rangemode": "tozero", "tick0": 0, "dtick": step, "tickmode": "linear", "tickformat": ",d"}
 
 
 def classes_axis(classes: Sequence[str]) -> dict[str, Any]:
@@ -72,7 +82,7 @@ def share_axis(values: Sequence[float | None], **more: Any) -> dict[str, Any]:
     low, high = (min(there), max(there)) if there else (0.0, 1.0)
     room = max(0.02, 0.08 * (high - low))
     return {
-        "tickformat": SHARE if high - low > 0.05 else ".1%",
+        "tickformat": SHARE if high - low > 0.2 else CLOSE,
         "range": [max(0.0, low - room), min(1.005, high + room)],
         **more,
     }

@@ -39,10 +39,10 @@ def titled(words: str) -> str:
 
 
 def share_ticks(values: Iterable[float | None]) -> str:
-    """How ticks of an axis of shares are written, so that neighbours differ."""
+    """How ticks of an axis of shares are written, so that neighbours differ: no more digits than they need."""
     there = [value for value in values if value is not None]  # a gap in a line is none
     span = max(there) - min(there) if there else 1.0
-    return ".0%" if span >= 0.06 or not span else ".1%" if span >= 0.006 else ".2%"
+    return ".0%" if span >= 0.2 or not span else ".1~%" if span >= 0.02 else ".2~%" if span >= 0.002 else ".3~%"
 
 
 # Shapes -------------------------------------------------------------------------------------------------------------

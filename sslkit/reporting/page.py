@@ -1,9 +1,9 @@
 """The page's HTML, for jinja2 with autoescape: only what is the page's own stands as it is (policy, style, scripts, JSON)."""
 
 PAGE = """\
-{% macro cells(row, number) %}
+{% macro cells(row, numbers) %}
 {% for cell in row %}
-{% if loop.first %}<th scope="row">{{ cell }}</th>{% else %}<td{% if numeric(cell) %} class="n"{% endif %}>{{ cell }}\
+{% if loop.first %}<th scope="row">{{ cell }}</th>{% else %}<td{% if numbers[loop.index0] %} class="n"{% endif %}>{{ cell }}\
 </td>{% endif %}
 {% endfor %}
 {% endmacro %}
@@ -11,12 +11,13 @@ PAGE = """\
 {% macro data(keys) %}{% for key, value in keys.items() %} data-{{ key }}="{{ value }}"{% endfor %}{% endmacro %}
 
 {% macro table(one) %}
+{% set numbers = numeric_columns(one) %}
 <div class="scroll" tabindex="0" role="group" aria-label="{{ one.caption or 'Table' }}"><table>
 {% if one.caption %}<caption>{{ one.caption }}</caption>{% endif %}
-<thead><tr>{% for head in one.head %}<th scope="col"{% if numeric_column(one, loop.index0) %} class="n"{% endif %}>{{ head }}</th>{% endfor %}</tr></thead>
+<thead><tr>{% for head in one.head %}<th scope="col"{% if numbers[loop.index0] %} class="n"{% endif %}>{{ head }}</th>{% endfor %}</tr></thead>
 <tbody>
 {% for row in one.rows %}
-<tr{% if one.keys %}{{ data(one.keys[loop.index0]) }}{% endif %}>{{ cells(row, loop.index0) }}</tr>
+<tr{% if one.keys %}{{ data(one.keys[loop.index0]) }}{% endif %}>{{ cells(row, numbers) }}</tr>
 {% endfor %}
 </tbody></table></div>
 {% endmacro %}

@@ -122,9 +122,10 @@ def _severity(run: RunFolder, name: str, found: Mapping[Key, dict[str, Any]]) ->
         line(
             key, run.title(key), [*own], [*own.values()], mode="lines+markers", hovertemplate="severity %{x}: %{y:.1%}"
         )
-        for key, own in cells.items()
+        for key, own in means.items()
     ]
-    axes = layout("severity", "error", {"type": "category"}, {"tickformat": ".0%", "rangemode": "tozero"}, height=300)
+    ticks = {"tickmode": "array", "tickvals": [*map(float, rows)], "ticktext": rows}
+    axes = layout("severity", "error", ticks, {"tickformat": ".0%", "rangemode": "tozero"}, height=300)
     return Figure(
         f"Error by severity{own_words(name, 'corruptions')}",
         data,
@@ -184,4 +185,5 @@ def _bars(run: RunFolder, title: str, what: str, found: Mapping[Key, Mapping[str
         bargap=gap(len(names)),
         height=400,
     )
-    return Figure(title, data, axes, says, _table(run, "", found, names))
+    spoken = {key: {name.replace("_", " "): own[name] for name in own} for key, own in found.items()}
+    return Figure(title, data, axes, says, _table(run, what, spoken, labels))

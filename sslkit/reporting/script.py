@@ -12,8 +12,8 @@ let theme = "", printing = false;
 // Colours: Okabe and Ito's, which colour-blind readers can tell apart, a little lighter in the dark ------------------
 
 const ROWS = {
-  light: ["#0072b2", "#d55e00", "#009e73", "#b5629b", "#b98300", "#3b8fc4", "#8a5a2b", "#4d4d4d"],
-  dark: ["#56b4e9", "#f0803c", "#2fc79a", "#e29bc6", "#e6b23c", "#9ad0f5", "#c99a6b", "#c9c9c9"],
+  light: ["#0072b2", "#d55e00", "#009e73", "#b5629b", "#b98300", "#6f4bc0", "#8a5a2b", "#4d4d4d"],
+  dark: ["#56b4e9", "#f0803c", "#2fc79a", "#e29bc6", "#e6b23c", "#b09cff", "#c99a6b", "#c9c9c9"],
 };
 const SCHEMES = {
   light: { ink: "#1b1f24", faint: "#5d6672", line: "#e3e6ea", axis: "#aeb5be", card: "#ffffff", low: "#f4f6f8",

@@ -36,8 +36,8 @@ def written(made: Report) -> str:
     page = str(
         template(PAGE).render(
             report=made, mark=MARK, style=STYLE, script=SCRIPT, plotly=plotly, policy=policy(plotly, SCRIPT, saves=True),
-            ids=lambda: next(names), json=json_of, kind_of=lambda one: type(one).__name__, numeric=numeric,
-            numeric_column=numeric_column, swatch=partial(swatch, colors),
+            ids=lambda: next(names), json=json_of, kind_of=lambda one: type(one).__name__,
+            numeric_columns=numeric_columns, swatch=partial(swatch, colors),
         )
     )  # fmt: skip
     return page.lstrip()
@@ -71,9 +71,10 @@ def numeric(cell: str) -> bool:
     return NUMERIC.fullmatch(cell) is not None
 
 
-def numeric_column(table: Table, column: int) -> bool:
-    """Whether a column's cells are numbers."""
-    return column > 0 and all(numeric(row[column]) for row in table.rows if column < len(row))
+def numeric_columns(table: Table) -> list[bool]:
+    """Of each column, whether its cells are numbers: head and cells of a column stand at the same side."""
+    places = range(max([len(table.head), *map(len, table.rows)]))
+    return [place > 0 and all(numeric(row[place]) for row in table.rows if place < len(row)) for place in places]
 
 
 def swatch(colors: Mapping[str, str], value: str, key: str) -> str:

@@ -15,8 +15,8 @@ from sslkit.reporting.compare_charts import Whose, line, thin
 from sslkit.reporting.comparing import filters_of, sections_of_runs, sections_of_studies, sections_of_study
 from sslkit.reporting.making import report
 from sslkit.reporting.measures import readable, share_ticks
-from sslkit.reporting.parts import Choice, Figure, Prose, Table
-from sslkit.reporting.writing import numeric, safe
+from sslkit.reporting.parts import Choice, Figure, Folded, Prose, Table
+from sslkit.reporting.writing import numeric, numeric_columns, safe
 from sslkit.study.stats import paired_difference
 
 ENVIRONMENT = {"torch": "2.6.0", "device": "cpu here", "threads": 2, "test_data": "same"}
@@ -140,6 +140,20 @@ def test_runs_are_told_recipe_by_recipe_with_what_differs(two):
     assert [key["run"] for key in every.keys] == ["0"] * 3 + ["1"] * 3
 
 
+def test_keys_that_decide_nothing_stand_apart(make):
+    idle = {"pictures": 3, "workers": 3, "save_every": 7, "log_every": 9}
+    sections = sections_of_runs([make("a"), make("b", overrides={**idle, "noise.dropout.rate": 0.25})])
+    (differs,) = [part for part in sections[0].parts if isinstance(part, Table) and part.head[0] == "key"]
+    assert [row[0] for row in differs.rows] == ["noise.dropout.rate"]
+    (folded,) = [part for part in sections[0].parts if isinstance(part, Folded)]
+    assert {row[0] for row in folded.parts[0].rows} == {*idle}
+
+
+def test_a_column_stands_at_one_side():
+    table = Table(["key", "A", "B"], [["rate", "0.5", "none"], ["steps", "7", "–"]])
+    assert numeric_columns(table) == [False, True, False]
+
+
 def test_the_difference_is_a_dot_with_its_interval(two):
     expected = paired_difference([0.75, 0.77, 0.79], [0.8, 0.81, 0.82])
     figure = titled(sections_of_runs(two), "Difference to the first recipe")
@@ -239,8 +253,9 @@ def test_a_legend_of_many_names_makes_a_figure_taller(make):
 
 def test_ticks_of_shares_that_are_close_differ(make):
     runs = [make("a", tests=(0.991, 0.993)), make("b", tests=(0.995, 0.992), overrides={"steps": 7})]
-    assert titled(sections_of_runs(runs), "Test accuracy by generation").layout["yaxis"]["tickformat"] == ".2%"
-    assert [share_ticks(own) for own in ([0.1, None, 0.5], [0.9, 0.95], [1.0, 1.0])] == [".0%", ".1%", ".0%"]
+    assert titled(sections_of_runs(runs), "Test accuracy by generation").layout["yaxis"]["tickformat"] == ".2~%"
+    spans = ([0.1, None, 0.5], [0.9, 0.95], [1.0, 1.0], [0.993, 0.994])
+    assert [share_ticks(own) for own in spans] == [".0%", ".1~%", ".0%", ".3~%"]
 
 
 @pytest.mark.parametrize(
@@ -517,12 +532,12 @@ def test_rows_that_are_generations_of_the_same_runs_are_drawn_once(study):
     sections = sections_of_study(study())
     figure = titled(sections, "Test accuracy while training")
     assert {trace["name"] for trace in figure.data if trace.get("showlegend", True)} == {
-        "teacher, base",
+        "base, teacher",
         "worse",
         "mixed",
     }
     by_generation = titled(sections, "Test accuracy by generation")
-    assert [row[0] for row in by_generation.table.rows] == ["teacher, base", "worse", "mixed"]
+    assert [row[0] for row in by_generation.table.rows] == ["base, teacher", "worse", "mixed"]
     assert by_generation.table.rows[0][1] == "71.00% ± 1.00"
 
 

@@ -16,6 +16,7 @@ from sslkit.reporting.columns import mapped
 from sslkit.reporting.comparing import sections_of_runs
 from sslkit.reporting.curves import curves, over_time
 from sslkit.reporting.data import data
+from sslkit.reporting.figures import whole_axis
 from sslkit.reporting.folder import BASELINE, RunFolder
 from sslkit.reporting.headline import headline
 from sslkit.reporting.parts import Choice, Code, Figure, Folded, Numbers, Pictures, Prose, Section, Table, Tree
@@ -368,6 +369,25 @@ def test_robustness_has_curves_corruptions_and_flips(photos):
     assert found["Error by corruption"].data[0]["x"] == ["gaussian noise", "frost (drawn)"]
     assert found["Flips by perturbation"].data[-1]["y"] == [0.05]
     assert "Mean over five severities." in found["Error by corruption"].says
+    assert found["Error by severity"].layout["xaxis"]["ticktext"] == ["1", "2", "3", "4", "5"]
+    table = found["Error by corruption"].table
+    assert table.head[0] == "error" and [row[0] for row in table.rows] == ["gaussian noise", "frost (drawn)"]
+
+
+def test_a_figure_of_a_single_line_says_whose_it_is(write):
+    run = write(tests=(0.7,))
+    (run.path / "summary.json").write_text(json.dumps({**run.summary, "baseline": None}))
+    shutil.rmtree(run.path / "baseline")
+    run = RunFolder.of(run.path)
+    for section in (curves(run), robustness(run)):
+        for figure in figures(section).values():
+            assert figure.layout["showlegend"] and figure.data[0]["name"].startswith("teacher"), figure.title
+
+
+@pytest.mark.parametrize(("most", "step"), [(0, 1), (4, 1), (31, 10), (94, 20), (100, 20), (499, 100), (12_345, 5000)])
+def test_axes_of_counts_have_whole_ticks(most, step):
+    axis = whole_axis(most)
+    assert axis["dtick"] == step and axis["tick0"] == 0
 
 
 def test_tables_of_any_name_are_known_by_their_shapes(write):
