@@ -92,11 +92,15 @@ def evaluate(
         chosen = sets or (() if names else (STANDARD,))
         bench = Bench(run, names=names, sets=chosen, data=data, overrides=changes, baseline=baseline, device=device)
         numbers = bench.finished if generation == "all" else [bench.number(int(generation))]
-        made = measured(bench, numbers, weights, keep)
+        made, kept = measured(bench, numbers, weights, keep)
     if as_json:
         click.echo(json.dumps(document(bench, made), indent=1, allow_nan=False))
     else:
         show(bench, made)
+        if kept:
+            from ..images.words import printable
+
+            click.echo(f"\nkept in {printable(str(kept[0].parent))}: {', '.join(path.name for path in kept)}")
 
 
 @contextmanager
@@ -109,19 +113,22 @@ def quiet(as_json: bool) -> Iterator[None]:
         yield
 
 
-def measured(bench: Bench, numbers: Sequence[int], weights: str | None, keep: bool) -> list[Evaluation]:
-    """The generations' evaluations, kept if asked; on a terminal, how far it is."""
+def measured(
+    bench: Bench, numbers: Sequence[int], weights: str | None, keep: bool
+) -> tuple[list[Evaluation], list[Path]]:
+    """The generations' evaluations, and the files in which they are kept if asked; on a terminal, how far it is."""
     from ..measuring import keeping
     from ..waiting import waiting
 
-    made = []
+    made: list[Evaluation] = []
+    kept: list[Path] = []
     with waiting("measuring models", len(numbers), at_once=True) as done:
         for number in numbers:
             made.append(bench.measure(number, weights))
             if keep:
-                keeping.keep(bench, made[-1])
+                kept.append(keeping.keep(bench, made[-1]))
             done(1)
-    return made
+    return made, kept
 
 
 def document(bench: Bench, made: Sequence[Evaluation]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 
 from ..blocks import Blocks, Column
+from ..reporting.measures import is_corruption
 from ..tables import ABSENT, Flow, count, is_brief, is_number, metric_words, notes_of, percent
 
 SPLITS = ("test", "validation")
@@ -22,6 +23,8 @@ PAIRS = 12
 "Most confused pairs that are shown where a matrix is too wide."
 NO_NUMBER = "not a number"
 "What was measured and is no finite number: null in JSON."
+ERRORS = ": errors, a column for each severity"
+"What the heading of a table of corruptions says."
 NONE = "."
 "No image, in a matrix."
 
@@ -134,7 +137,7 @@ def table(name: str, rows: dict[str, dict[str, Any]]) -> Iterator[RenderableType
         chosen = sorted(low, key=lambda row: rows[row][first])[:ROWS]
         yield Text(f"{words(name)}: the {len(chosen)} of {len(rows):,} that are lowest in {words(first)}", style="bold")
     else:
-        yield Text(words(name), style="bold")
+        yield Text(words(name) + (ERRORS if is_corruption(rows) else ""), style="bold")
     columns = [
         Column(
             words(head),

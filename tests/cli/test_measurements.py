@@ -135,3 +135,12 @@ def test_blocks_cut_nothing_off_and_repeat_the_rows_names(width):
 def test_a_wide_column_is_broken_not_cut():
     text = text_of(Blocks(["name"], [Column("head", ["x" * 100])], left=True), width=40)
     assert text.count("x") == 100 and max(map(len, text.splitlines())) <= 40
+
+
+def test_a_table_of_corruptions_says_what_its_numbers_and_columns_are():
+    rows = {"fog": {"1": 0.1, "2": 0.2, "3": 0.3, "4": 0.4, "5": 0.5, "mean": 0.3, "ce": None}}
+    first = text_of(*measurements.table("test_corruptions", rows)).splitlines()[0]
+    assert first == "test corruptions: errors, a column for each severity"
+    assert text_of(*measurements.table("test_per_class", {"a": {"accuracy": 1.0, "images": 3}})).startswith(
+        "test per class\n"
+    )

@@ -139,6 +139,7 @@ def test_other_data_and_other_weights_are_kept_apart(run, sslkit_cli):
     assert {(one.weights, one.own) for one in kept_evaluations(run.folder, others=True)} == {
         ("student", False), ("selected", False),
     }  # fmt: skip
-    sslkit_cli("evaluate", run.folder, "--metric", "accuracy", "--keep", "--weights", "student")
+    shown = sslkit_cli("evaluate", run.folder, "--metric", "accuracy", "--keep", "--weights", "student").stdout
+    assert f"kept in {run.folder / FOLDER}: generation-1-" in shown.replace("\n", "")
     (one,) = kept_evaluations(run.folder)
     assert one.own, "the student's own weights are the usual ones where no average is kept"
