@@ -184,13 +184,12 @@ def brightness(colour):
 def test_it_fits_its_window_and_can_be_read(tab, scheme, width):
     tab.emulate_media(color_scheme=scheme)
     tab.set_viewport_size({"width": width, "height": 800})
-    draw_all(tab)
+    tick = figure(tab, "Loss: supervised").locator(".ytick text").first.evaluate("one => getComputedStyle(one).fill")
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
     ink, paper = (tab.evaluate(f"getComputedStyle(document.body).{name}") for name in ("color", "backgroundColor"))
     assert abs(brightness(ink) - brightness(paper)) > 150 and (brightness(ink) > brightness(paper)) == (
         scheme == "dark"
     )
-    tick = figure(tab, "Loss: supervised").locator(".ytick text").first.evaluate("one => getComputedStyle(one).fill")
     assert abs(brightness(tick) - brightness(paper)) > 150
 
 

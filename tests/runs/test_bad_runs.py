@@ -342,7 +342,7 @@ def test_a_folder_that_may_not_be_written(recipe):
 def test_a_run_folder_that_may_no_longer_be_written(recipe, out, monkeypatch):
     """What was saved stays, and the reason is said: here by the first file that is to be written anew."""
     path = recipe()
-    with watched("save", 3, action=lambda: (_ for _ in ()).throw(RunError("stop"))), pytest.raises(RunError):
+    with watched("save", 4, action=lambda: (_ for _ in ()).throw(RunError("stop"))), pytest.raises(RunError):
         sslkit.run(path, out=out, device="cpu")
 
     def forbidden(*_):

@@ -96,7 +96,7 @@ def test_a_checkpoint_that_does_not_fit_is_said_and_training_goes_on(clean, out,
     """The one after step 2 of the last generation; room is made before the next save, which is the generation's end."""
     path, expected = clean
     made = disk(ERRORS[error], log=False)
-    with watched("save", 2, action=made.fill), watched("step", 7, action=lambda: setattr(made, "full", False)):
+    with watched("save", 3, action=made.fill), watched("step", 7, action=lambda: setattr(made, "full", False)):
         sslkit.run(path, out=out, device="cpu")
     said = capsys.readouterr().out
     full = "the disk is full (a quota is used up)" if error == "quota" else "the disk is full"
@@ -110,7 +110,7 @@ def test_a_checkpoint_that_does_not_fit_is_said_and_training_goes_on(clean, out,
 NEEDED = {
     "a line of the log": ("report", 4),
     "the log's first line": ("report", 0),
-    "the end of a generation": ("save", 1),
+    "the end of a generation": ("save", 2),
     "a model": ("model", 0),
     "pseudo-labels": ("refine", 0),
     "the last model": ("model", 1),
