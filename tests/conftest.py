@@ -1,5 +1,6 @@
 """Small worlds: recipes of a few steps on images of a few pixels, written into a test's own folder."""
 
+import shutil
 import signal
 from pathlib import Path
 
@@ -55,6 +56,20 @@ def hangups_count():
     """Under nohup they are ignored, and runs then go on without their terminal: tests are not of that."""
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A browser; the test is skipped where there is none."""
+    from playwright.sync_api import sync_playwright
+
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("there is no Chromium on this machine")
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

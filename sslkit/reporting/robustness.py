@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..tables import ABSENT, is_number, is_share, percent, value
@@ -135,12 +135,19 @@ def _severity(run: RunFolder, name: str, found: Mapping[Key, dict[str, Any]]) ->
     )
 
 
-def _corruptions(run: RunFolder, name: str, found: Mapping[Key, dict[str, Any]]) -> Part:
-    errors = {
-        key: {str(row): own[name][row].get("mean") for row in own[name]}
+def _by_row(
+    name: str, found: Mapping[Key, dict[str, Any]], column: str, fits: Callable[[Any], bool]
+) -> dict[Key, dict[str, Any]]:
+    """One column of each model's table of that name, where it has the shape."""
+    return {
+        key: {str(row): own[name][row].get(column) for row in own[name]}
         for key, own in found.items()
-        if is_corruption(own.get(name))
+        if fits(own.get(name))
     }
+
+
+def _corruptions(run: RunFolder, name: str, found: Mapping[Key, dict[str, Any]]) -> Part:
+    errors = _by_row(name, found, "mean", is_corruption)
     return _bars(
         run,
         f"Error by corruption{own_words(name, 'corruptions')}",
@@ -151,11 +158,7 @@ def _corruptions(run: RunFolder, name: str, found: Mapping[Key, dict[str, Any]])
 
 
 def _flips(run: RunFolder, name: str, found: Mapping[Key, dict[str, Any]]) -> Part:
-    flips = {
-        key: {str(row): own[name][row].get("flips") for row in own[name]}
-        for key, own in found.items()
-        if is_flips(own.get(name))
-    }
+    flips = _by_row(name, found, "flips", is_flips)
     return _bars(
         run,
         f"Flips by perturbation{own_words(name, 'perturbations')}",

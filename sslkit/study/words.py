@@ -95,11 +95,6 @@ MARKS = {"supported": "✓", "not supported": "✗", "undecided": "?"}
 "A verdict at a glance, without colour."
 
 
-def has_measures(outcome: Outcome) -> bool:
-    """Whether there is more to tell of than the accuracy of every row."""
-    return outcome.measures != (ACCURACY,)
-
-
 def legend(outcome: Outcome) -> list[str]:
     """How the tables are read."""
     expected, level = len(outcome.expectations), level_words(outcome.level)

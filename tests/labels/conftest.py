@@ -6,11 +6,10 @@ import shutil
 
 import pytest
 import torch
-from click.testing import CliRunner
 from hostile import fill, recipe_text, settle
+from invoking import fails, succeeds
 
 import sslkit
-from sslkit import cli
 from sslkit.folder import Run
 
 
@@ -57,23 +56,10 @@ def gone(here):
 @pytest.fixture
 def labels():
     """`labels("show", "photos")`: what `sslkit labels` prints, where it succeeds."""
-
-    def call(*args):
-        done = CliRunner().invoke(cli.cli, ["labels", *map(str, args)], prog_name="sslkit")
-        assert done.exit_code == 0, done.output
-        return done.stdout
-
-    return call
+    return succeeds("labels")
 
 
 @pytest.fixture
 def refused():
     """`refused("show", "photos")`: what it says when it fails, without a traceback."""
-
-    def call(*args):
-        done = CliRunner().invoke(cli.cli, ["labels", *map(str, args)], prog_name="sslkit")
-        assert done.exit_code == 2, done.output
-        assert done.exception is None or isinstance(done.exception, SystemExit), repr(done.exception)
-        return done.output
-
-    return call
+    return fails("labels")

@@ -23,7 +23,6 @@ from sslkit.pseudo_labels.gallery import write_gallery
 from sslkit.pseudo_labels.stored import stored
 from sslkit.pseudo_labels.thumbnails import SIDE, data_uri, thumbnails
 
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 SHOWN = ".card:not([hidden])"
 
 
@@ -173,18 +172,6 @@ def test_a_page_is_as_large_as_is_wanted_and_never_written_over(here, labels, re
 
 
 # In a browser -----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    """A browser; the test is skipped where there is none."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not Path(CHROMIUM).exists():
-        pytest.skip("there is no Chromium on this machine")
-    with sync_api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

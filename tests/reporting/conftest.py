@@ -2,18 +2,14 @@
 
 import os
 import shutil
-from pathlib import Path
 
 import pytest
 import torch
-from click.testing import CliRunner
+from invoking import fails, succeeds
 from made_up import write_run
 
 import sslkit
-from sslkit import cli
 from sslkit.reporting.folder import RunFolder
-
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 
 
 @pytest.fixture(scope="session")
@@ -64,35 +60,10 @@ def trained(tmp_path_factory):
 @pytest.fixture
 def report():
     """`report("photos")`: what `sslkit report` prints, where it succeeds."""
-
-    def call(*args):
-        done = CliRunner().invoke(cli.cli, ["report", *map(str, args)], prog_name="sslkit")
-        assert done.exit_code == 0, done.output
-        return done.stdout
-
-    return call
+    return succeeds("report")
 
 
 @pytest.fixture
 def refused():
     """What it says when it fails, without a traceback."""
-
-    def call(*args):
-        done = CliRunner().invoke(cli.cli, ["report", *map(str, args)], prog_name="sslkit")
-        assert done.exit_code == 2, done.output
-        assert done.exception is None or isinstance(done.exception, SystemExit), repr(done.exception)
-        return done.output
-
-    return call
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    """A browser; the test is skipped where there is none."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not Path(CHROMIUM).exists():
-        pytest.skip("there is no Chromium on this machine")
-    with sync_api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+    return fails("report")
