@@ -13,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from ..errors import SslkitError
 from ..tables import ABSENT, count, duration, is_number, percent
 from ..watching.replay import replay
 from ..watching.standing import standing
@@ -125,7 +126,7 @@ class Screen:
         """Generation, step, accuracy and time left of a run, as its folder says."""
         then, cells = self.looks.get(child, (0.0, [ABSENT] * 4))
         if time.monotonic() - then > KEPT:
-            with suppress(Exception):  # a file in the making: it is looked at again
+            with suppress(SslkitError, OSError, ValueError):  # a file in the making: it is looked at again
                 cells = _cells(child)
             self.looks[child] = time.monotonic(), cells
         return cells
