@@ -46,7 +46,7 @@ def begin(path):
 
 def training(folder, number, beside=None):
     """Wait until so many processes, `beside` one that was killed, train runs in a study's folder: their numbers."""
-    for _ in range(3000):
+    for _ in range(600):
         held = [holder(child) for child in folder.glob("children/*") if (child / "metrics.jsonl").exists()]
         at_work = [who.pid for who in held if who and who.pid not in (None, beside)]
         if len(at_work) >= number:
@@ -66,7 +66,9 @@ def free(folder):
 
 @pytest.fixture
 def many(write, monkeypatch):
+    """Two cores, whatever this machine has and its environment says of threads."""
     monkeypatch.setattr(cores, "cores", lambda: 2)
+    monkeypatch.delenv(cores.THREADS, raising=False)
     return write
 
 
@@ -220,11 +222,13 @@ def stopped_by(number, folder, everyone):
     """Inside, this process gets a signal once runs in a study's folder train; `everyone`: so does each beside it."""
 
     def stop():
-        runs = training(folder, 2)
-        for pid in [*runs, forkserver._forkserver._forkserver_pid] if everyone else []:
-            os.kill(pid, number)
-        if signal.getsignal(number) not in (signal.SIG_DFL, signal.default_int_handler):  # else it would end the tests
-            os.kill(os.getpid(), number)
+        try:
+            runs = training(folder, 2)
+            for pid in [*runs, forkserver._forkserver._forkserver_pid] if everyone else []:
+                os.kill(pid, number)
+        finally:  # else runs that are not as they should be would train on for as long as they can
+            if signal.getsignal(number) not in (signal.SIG_DFL, signal.default_int_handler):  # it would end the tests
+                os.kill(os.getpid(), number)
 
     thread = threading.Thread(target=stop)
     thread.start()
