@@ -6,6 +6,7 @@ import difflib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..errors import RecipeError
@@ -104,7 +105,9 @@ def counted(number: int, noun: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as TOML writes it, shortened."""
+    """A value as TOML writes it, shortened; a `Path` whole, as its end says which file is meant."""
+    if isinstance(value, Path):
+        return json.dumps(str(value), ensure_ascii=False)
     if value == {}:
         text = "{}"
     elif isinstance(value, dict):

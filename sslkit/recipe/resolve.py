@@ -91,7 +91,7 @@ def _file(table: Table, key: str, label: str, draft: Draft, problems: Problems) 
     path, what = Path(table[key]), f"{label}`{key}`"
     draft.files.add(path)
     if not is_file(path):
-        problems.add(table.where(key), f"{what}: there is no file {shown(str(path))}",
+        problems.add(table.where(key), f"{what}: there is no file {shown(path)}",
                      lambda: did_you_mean(path.name, beside(path)))  # fmt: skip
     _readable(path, table.where(key), what, problems)
 
@@ -246,7 +246,7 @@ def _with_paths(cls: type, table: Table, draft: Draft, section: str) -> Table:
 def _readable(path: Path, place: Place, label: str, problems: Problems) -> None:
     """A file whose content counts can be read."""
     if is_file(path) and not os.access(path, os.R_OK):
-        problems.add(place, f"{label}: {shown(str(path))} cannot be read: permission denied")
+        problems.add(place, f"{label}: {shown(path)} cannot be read: permission denied")
 
 
 def _unique(draft: Draft, problems: Problems) -> None:

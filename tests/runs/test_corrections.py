@@ -173,6 +173,14 @@ def test_a_file_that_is_not_there_is_a_problem_of_the_recipe(recipe: Path, tmp_p
         load(recipe)
 
 
+def test_a_path_is_told_to_its_end(recipe: Path, tmp_path: Path) -> None:
+    """However deep it lies: the name at its end is what a person looks for."""
+    deep = tmp_path / "/".join(["a" * 40] * 5) / "mine.csv"
+    with pytest.raises(RecipeError) as error:
+        load(recipe, {"corrections": str(deep)})
+    assert f'`corrections`: there is no file "{deep}"\n' in f"{error.value}\n"
+
+
 def test_runs_that_were_made_without_have_the_hash_they_had(recipe: Path) -> None:
     assert "corrections" not in load("noisy_student").table
     assert Run(recipe.parent).folder == recipe.parent
