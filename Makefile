@@ -20,7 +20,7 @@ test:
 
 # Long runs that kill, corrupt and repeat.
 torture:
-	$(PYTHON) -m pytest -m torture
+	$(PYTHON) -m pytest -m torture -n 0
 
 # Not a check: puts the code into the form that `format-check` asks for.
 format:

@@ -1,5 +1,6 @@
 """Small worlds: recipes of a few steps on images of a few pixels, written into a test's own folder."""
 
+import os
 import shutil
 import signal
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 from sslkit.recipe import load
 
 torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"  # of processes that tests begin, too, whatever is set outside
 
 TINY = """
 steps = 3

@@ -414,7 +414,7 @@ def test_a_fresh_process_goes_on_in_the_same_bits(trial):
         "--device",
         "cpu",
     ]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     run.compare()
     assert snapshot(run.folder)

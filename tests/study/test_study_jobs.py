@@ -38,10 +38,7 @@ def invoke(*args):
 def begin(path):
     """The command in a session of its own, as in a terminal of its own."""
     line = [sys.executable, "-c", "from sslkit.cli import main; main()", "study", str(path), "--device", "cpu"]
-    return subprocess.Popen(
-        line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
 
 
 def training(folder, number, beside=None):
