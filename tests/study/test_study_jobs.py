@@ -43,7 +43,7 @@ def begin(path):
 
 def training(folder, number, beside=None):
     """Wait until so many processes, `beside` one that was killed, train runs in a study's folder: their numbers."""
-    for _ in range(600):
+    for _ in range(3000):
         held = [holder(child) for child in folder.glob("children/*") if (child / "metrics.jsonl").exists()]
         at_work = [who.pid for who in held if who and who.pid not in (None, beside)]
         if len(at_work) >= number:
@@ -223,8 +223,11 @@ def stopped_by(number, folder, everyone):
             runs = training(folder, 2)
             for pid in [*runs, forkserver._forkserver._forkserver_pid] if everyone else []:
                 os.kill(pid, number)
-        finally:  # else runs that are not as they should be would train on for as long as they can
-            if signal.getsignal(number) not in (signal.SIG_DFL, signal.default_int_handler):  # it would end the tests
+        finally:  # runs that are not as expected must not train on
+            if signal.getsignal(number) not in (
+                signal.SIG_DFL,
+                signal.default_int_handler,
+            ):  # else it would end the tests
                 os.kill(os.getpid(), number)
 
     thread = threading.Thread(target=stop)
